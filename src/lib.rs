@@ -58,7 +58,9 @@ pub mod formats {
     pub use crate::docker::layer_store;
     pub use crate::fs::{DirPath, Identity};
     pub use crate::idmap::notation;
-    pub use crate::idmap::{Direction, IdMap, MapSpec, Mapped, Reader, SubidFile, map_from_subid};
+    pub use crate::idmap::{
+        Direction, IdMap, MapSpec, Mapped, SubidFile, SubidReader, map_from_subid,
+    };
     pub use crate::journal::error::JournalError;
     pub use crate::journal::file::{Journal, Section};
     pub use crate::journal::frame::Encoder;

@@ -5,7 +5,8 @@ use std::slice::from_ref;
 use clap::CommandFactory;
 
 use super::args::{
-    Cli, Command, DockerCommand, JournalCommand, ManifestCommand, PodmanCommand, RunArgs,
+    Cli, Command, DockerCommand, ExecutionArgs, JournalCommand, ManifestCommand, MigrateArgs,
+    PodmanCommand, PodmanMigrateArgs, PodmanRevertArgs, PreviewArgs, RevertArgs, RunArgs,
 };
 use super::output::json::Invocation;
 use super::output::run_words::RunWords;
@@ -24,7 +25,9 @@ impl Invocation {
                     ..RunWords::new(&RunKind::Prepare, args.reverse)
                 })
             }
-            Command::Rollback(args) => new("rollback", &[], args.dry_run, args.output.json),
+            Command::Rollback(args) => {
+                new("rollback", &[], args.dry_run, args.execution.output.json)
+            }
             Command::Resume(args) => new("resume", &[], false, args.output.json),
             Command::Verify(args) => {
                 let paths = args.map.is_given().then_some(&args.what[..]);
@@ -111,14 +114,12 @@ fn of_docker(command: &DockerCommand) -> Invocation {
     let (name, dry_run, json) = match command {
         DockerCommand::Audit(args) => ("docker audit", false, args.output.json),
         DockerCommand::Mount(args) => ("docker mount", false, args.output.json),
-        DockerCommand::Migrate(args) => {
-            let args = &args.both;
-            ("docker migrate", args.dry_run, args.output.json)
+        DockerCommand::Migrate(MigrateArgs { both, .. }) => {
+            of_store("docker migrate", &both.preview, &both.execution)
         }
-        DockerCommand::Rebase(args) => ("docker rebase", args.dry_run, args.output.json),
-        DockerCommand::Revert(args) => {
-            let args = &args.both;
-            ("docker revert", args.dry_run, args.output.json)
+        DockerCommand::Rebase(args) => of_store("docker rebase", &args.preview, &args.execution),
+        DockerCommand::Revert(RevertArgs { both, .. }) => {
+            of_store("docker revert", &both.preview, &both.execution)
         }
     };
     let words = run_of_docker(command).map(|(kind, reverse)| RunWords::new(&kind, reverse));
@@ -133,10 +134,20 @@ fn of_podman(command: &PodmanCommand) -> Invocation {
     };
     let (name, dry_run, json) = match command {
         PodmanCommand::Audit(args) => ("podman audit", false, args.output.json),
-        PodmanCommand::Migrate(args) => {
-            ("podman migrate", args.both.dry_run, args.both.output.json)
+        PodmanCommand::Migrate(PodmanMigrateArgs { both, .. }) => {
+            of_store("podman migrate", &both.preview, &both.execution)
         }
-        PodmanCommand::Revert(args) => ("podman revert", args.both.dry_run, args.both.output.json),
+        PodmanCommand::Revert(PodmanRevertArgs { both, .. }) => {
+            of_store("podman revert", &both.preview, &both.execution)
+        }
     };
     Invocation::new(name, &[], dry_run, json).with_words(words)
+}
+
+fn of_store(
+    name: &'static str,
+    preview: &PreviewArgs,
+    execution: &ExecutionArgs,
+) -> (&'static str, bool, bool) {
+    (name, preview.dry_run, execution.output.json)
 }

@@ -7,7 +7,7 @@
 //! - `confirm`: the question before a command that changes much
 //! - `announce`: the run that a command acts on, said before it does
 //! - `exit`: exit codes
-//! - `effort`: threads, priority, rate, and stopping in good order
+//! - `limits`: threads, priority, rate, and stopping in good order
 //! - `invocation`: the members of JSON objects that a command line says
 //! - `map`: the id map, from `--map`, `--map-from` or from `/etc/subuid` and `/etc/subgid`
 //! - `privileges`: who may run what
@@ -18,9 +18,9 @@ pub mod args;
 mod commands;
 mod completion;
 mod confirm;
-mod effort;
 pub mod exit;
 mod invocation;
+mod limits;
 pub mod map;
 mod output;
 mod privileges;
@@ -43,7 +43,7 @@ use output::{tell, tell_sentences, text};
 /// Runs one command line, prints its output, and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
-    effort::outlive_file_size_limit();
+    limits::outlive_file_size_limit();
     match completion::answer(&args) {
         Ok(false) => {}
         Ok(true) => return Exit::Done,

@@ -19,7 +19,9 @@ pub fn check(command: &Command) -> Result<(), Failure> {
         return Ok(());
     }
     match command {
-        Command::Rollback(args) if args.dry_run => journals(&args.store.journal_dir, &args.journal),
+        Command::Rollback(args) if args.dry_run => {
+            journals(&args.execution.store.journal_dir, &args.journal)
+        }
         Command::Rollback(_) => Err(takes_root("rollback: changing owners")),
         Command::Resume(_) => Err(takes_root("resume: changing owners")),
         Command::Mount(_) => Err(takes_root(

@@ -13,7 +13,7 @@ use super::metadata::text;
 
 /// What a snapshot is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SnapshotKind {
     /// A read-only view of a snapshot.
     View,
     /// A container writes to it.
@@ -28,7 +28,7 @@ pub struct Snapshot {
     /// Names its directory.
     pub id: u64,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: SnapshotKind,
     /// Name of the snapshot that it is on.
     pub parent: Option<String>,
 }
@@ -75,9 +75,9 @@ fn all_snapshots(
         let id = bucket.value(b"id")?;
         let id = id.as_deref().and_then(uvarint).ok_or_else(|| bad("id"))?;
         let kind = match bucket.value(b"kind")?.as_deref() {
-            Some([1]) => Kind::View,
-            Some([2]) => Kind::Active,
-            Some([3]) => Kind::Committed,
+            Some([1]) => SnapshotKind::View,
+            Some([2]) => SnapshotKind::Active,
+            Some([3]) => SnapshotKind::Committed,
             _ => return Err(bad("kind that is known")),
         };
         let parent = bucket.value(b"parent")?.filter(|name| !name.is_empty());
@@ -123,7 +123,11 @@ mod tests {
         let told: Vec<_> = found.all.values().map(|it| (it.id, it.kind)).collect();
         assert_eq!(
             told,
-            [(1, Kind::Committed), (300, Kind::Active), (2, Kind::View)]
+            [
+                (1, SnapshotKind::Committed),
+                (300, SnapshotKind::Active),
+                (2, SnapshotKind::View)
+            ]
         );
         assert_eq!(found.all["moby/2/b"].parent.as_deref(), Some("moby/1/a"));
         for (key, value) in [("id", &[0x80][..]), ("kind", &[4]), ("id", &[])] {

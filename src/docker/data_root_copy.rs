@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::conversion::leftover;
 use super::data_root::{COPY, DockerRoot, plain_names};
-use super::guidance::NO_ROOM_FOR_COPY;
+use super::guidance::NO_SPACE_FOR_COPY;
 use super::{DockerError, Reason};
 use crate::fs::space::Amount;
 use crate::store_move::copy::PlannedCopy;
@@ -33,6 +33,10 @@ pub fn plan_copy(
         |name: &String| converted.is_some_and(|path| path.starts_with(top.join(name)));
     names.retain(|name| !is_converted(name));
     let copy = PlannedCopy::into_dir((&top, names), (&top, format!("{COPY}{range}")))?;
-    copy.check_room(leftover::room(&top, range), layers, NO_ROOM_FOR_COPY)?;
+    copy.check_space(
+        leftover::freed_space(&top, range),
+        layers,
+        NO_SPACE_FOR_COPY,
+    )?;
     Ok(copy)
 }

@@ -95,7 +95,7 @@ pub const REVERT_WITH_BIND_MOUNTS: &str = "`idshift docker revert --bind-mounts`
 pub const NO_COPY: &str = "Migrate without --copy";
 
 /// Where there is no room for a copy.
-pub const NO_ROOM_FOR_COPY: &str =
+pub const NO_SPACE_FOR_COPY: &str =
     "Without --copy nothing is copied, and `idshift rollback` undoes it";
 
 /// Where containers cannot run remapped.

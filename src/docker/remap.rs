@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::DockerError;
 use crate::idmap::subid::DEFAULT_USER;
-use crate::idmap::{IdMap, Reader, SubidFile, map_from_subid};
+use crate::idmap::{IdMap, SubidFile, SubidReader, map_from_subid};
 
 /// The ranges a remapped daemon uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Remap {
         subuid: &SubidFile,
         subgid: &SubidFile,
     ) -> Result<Remap, DockerError> {
-        let map = map_from_subid(user, uid, subuid, subgid, Reader::Docker)?;
+        let map = map_from_subid(user, uid, subuid, subgid, SubidReader::Docker)?;
         let root = map.container_root().ok_or_else(|| DockerError::Remap {
             value: user.to_string(),
             reason: "its ranges in /etc/subuid and /etc/subgid have no id for the container's root"

@@ -86,7 +86,7 @@ pub fn find(name: &[u8]) -> Option<&'static StorageDriver> {
 }
 
 /// The driver that a path from a docker root leads into, and what is there.
-pub fn of_path(path: &[&[u8]]) -> Option<(&'static StorageDriver, DriverPath)> {
+pub fn driver_at(path: &[&[u8]]) -> Option<(&'static StorageDriver, DriverPath)> {
     let (first, below) = path.split_first()?;
     let driver = find(first)?;
     Some((driver, driver.kind_of(below)))

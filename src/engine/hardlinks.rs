@@ -78,7 +78,7 @@ pub struct LinkedOutside {
 #[derive(Default)]
 pub struct HardLinkTable {
     outside: OutsideLinks,
-    met: Mutex<KnownInode>,
+    known: Mutex<KnownInode>,
     elsewhere: Mutex<Vec<LinkedOutside>>,
 }
 
@@ -112,7 +112,7 @@ impl HardLinkTable {
 
     /// True for the first name of an inode that is seen.
     pub fn is_first_name(&self, stat: &Stat) -> bool {
-        match lock(&self.met).inodes.entry(key(stat)) {
+        match lock(&self.known).inodes.entry(key(stat)) {
             Entry::Vacant(first) => {
                 first.insert(Vec::new());
                 true
@@ -123,11 +123,11 @@ impl HardLinkTable {
 
     /// Defers a name until the walk is over. Does nothing if the inode was decided on already.
     pub fn defer(&self, stat: &Stat, dir: &Arc<DirPath>, name: &[u8]) {
-        let KnownInode { inodes, deferred } = &mut *lock(&self.met);
+        let KnownInode { inodes, deferred } = &mut *lock(&self.known);
         let names = match inodes.entry(key(stat)) {
             Entry::Vacant(first) => first.insert(Vec::new()),
-            Entry::Occupied(met) if met.get().is_empty() => return,
-            Entry::Occupied(met) => met.into_mut(),
+            Entry::Occupied(names) if names.get().is_empty() => return,
+            Entry::Occupied(names) => names.into_mut(),
         };
         match names.last_mut() {
             Some(last) if Arc::ptr_eq(&last.dir, dir) => {
@@ -147,8 +147,8 @@ impl HardLinkTable {
 
     /// All deferred inodes, in the order of the walk.
     pub fn take_deferred(&self) -> Vec<Deferred> {
-        let met = std::mem::take(&mut *lock(&self.met));
-        let deferred = met
+        let known = std::mem::take(&mut *lock(&self.known));
+        let deferred = known
             .inodes
             .into_iter()
             .filter(|(_, names)| !names.is_empty())

@@ -10,7 +10,7 @@ use rustix::fs::AtFlags;
 use super::control::RunControl;
 use super::report::{Stats, push_listed};
 use super::steps::Steps;
-use crate::fs::dir::Kind;
+use crate::fs::dir::NameKind;
 use crate::fs::stat::{stat, stat_at};
 use crate::fs::walk::{Visit, walk};
 use crate::fs::{Dir, DirPath, Identity, Names, Root, Stat};
@@ -100,7 +100,7 @@ impl Visit for RunWindow<'_> {
             if self.control.is_cancelled() {
                 return ControlFlow::Break(());
             }
-            if !all && kind == Kind::Other {
+            if !all && kind == NameKind::Other {
                 continue;
             }
             let Ok(stat) = stat_at(dir, name, AtFlags::SYMLINK_NOFOLLOW) else {

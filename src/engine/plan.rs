@@ -1,12 +1,15 @@
 //! A change of a host that is worked out whole before it begins: owners by where an inode is, and
 //! steps beside them.
 
+mod outside_links;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use self::outside_links::check_no_outside_links;
 use super::context::{WalkContext, WalkScope};
 use super::control::RunControl;
 use super::deferred_links::verify::walk_and_verify;
@@ -32,7 +35,7 @@ use crate::journal::run_lock::RunLock;
 use crate::journal::step::steps_format;
 use crate::journal::writer::Writer;
 use crate::journal::{Mark, Step, Store};
-use crate::preflight::rename_flags::Untold;
+use crate::preflight::rename_flags::UntestedRename;
 use crate::preflight::{PermanentBlocker, check_writable};
 
 /// What is to be done.
@@ -97,7 +100,7 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// [`Refusal`]
-    pub fn untold_renames(&self) -> Result<Vec<Untold>, Refusal> {
+    pub fn untested_renames(&self) -> Result<Vec<UntestedRename>, Refusal> {
         let roots = self.open_roots()?;
         Ok(self.rename_needs(&roots).check_known()?)
     }
@@ -289,21 +292,4 @@ impl Plan<'_> {
             }
         }
     }
-}
-
-/// Refuses hard links outside the trees, unless the request allows them.
-fn check_no_outside_links(walk: &WalkContext<'_>) -> Result<(), Refusal> {
-    let all = walk.links.linked_outside();
-    let Some(first) = all.first() else {
-        return Ok(());
-    };
-    Err(Refusal::OutsideLinks {
-        path: walk.path(&first.dir, &first.name),
-        names: first.names,
-        more: match all.len() {
-            1 => String::new(),
-            n => format!(" (and {} more such files)", n - 1),
-        },
-        command: walk.scope.command,
-    })
 }

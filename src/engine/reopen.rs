@@ -81,13 +81,13 @@ pub(super) fn missing(journal: &Journal, path: &Path, reason: NotTheTree) -> Ref
     Refusal::TreeMissing {
         path: path.to_path_buf(),
         reason,
-        above: there(path),
+        above: nearest_existing(path),
         journal: argument(&journal.path),
     }
 }
 
 /// The path, or the nearest directory above it that exists.
-fn there(path: &Path) -> PathBuf {
+fn nearest_existing(path: &Path) -> PathBuf {
     let there = path.ancestors().find(|above| above.is_dir());
     there.unwrap_or(Path::new("/")).to_path_buf()
 }

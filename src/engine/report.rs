@@ -48,7 +48,7 @@ impl Problem {
 
 /// Something that was in the way of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAside {
+pub struct RenamedObstacle {
     /// Where it was.
     pub from: PathBuf,
     /// Where it is.
@@ -56,7 +56,7 @@ pub struct SetAside {
 }
 
 /// Owner and group before, and after.
-pub type Owners = ((u32, u32), (u32, u32));
+pub type OwnerChange = ((u32, u32), (u32, u32));
 
 /// Problems and new inodes are listed by path up to this many; the rest are counted.
 pub const MOST_LISTED: usize = 1000;
@@ -95,11 +95,11 @@ pub struct Stats {
     /// Steps taken or undone, or for a dry run to be.
     pub steps: u64,
     /// What was in the way of steps, made by somebody else meanwhile, and is kept elsewhere.
-    pub set_aside: Vec<SetAside>,
+    pub set_aside: Vec<RenamedObstacle>,
     /// Changed inodes by kind.
     pub kinds: HashMap<FileType, u64>,
     /// Changed inodes by owners.
-    pub owners: HashMap<Owners, u64>,
+    pub owners: HashMap<OwnerChange, u64>,
     /// What was left as it is, the first of them; before those that are not there, all others.
     pub problems: Vec<Problem>,
     /// Mount points not crossed, the first of them.

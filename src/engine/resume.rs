@@ -75,12 +75,12 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
     if session.goes_on() && !header.listed_first {
         let mut replayed = std::mem::take(session.stats());
         let left = std::mem::take(&mut replayed.left_inodes);
-        let met_as_left = left.len() as u64;
+        let left_before = left.len() as u64;
         let mut scope = scope;
         scope.done.extend(left);
         session = session.shift_trees(scope, jobs);
         let stats = session.stats();
-        stats.already = stats.already.saturating_sub(met_as_left);
+        stats.already = stats.already.saturating_sub(left_before);
         *stats = std::mem::take(stats).after(replayed);
     }
     // What the run did before is not known from this part of it.

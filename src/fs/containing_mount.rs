@@ -15,14 +15,14 @@ use crate::sys;
 /// As of [`mount_of`].
 pub fn is_idmapped(handle: impl AsFd, mounts: &[Mount]) -> io::Result<bool> {
     mount_of(handle, mounts).map(|found| match found {
-        Found::Listed(mount) => mount.idmapped,
-        Found::Unlisted { idmapped, .. } => idmapped,
+        ContainingMount::Listed(mount) => mount.idmapped,
+        ContainingMount::Unlisted { idmapped, .. } => idmapped,
     })
 }
 
 /// The mount of an open file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found<'m> {
+pub enum ContainingMount<'m> {
     /// It is in the table.
     Listed(&'m Mount),
     /// It is not: its mount point lies outside of the chroot of this process.
@@ -43,10 +43,10 @@ pub enum Found<'m> {
 ///
 /// # Errors
 /// None of the three tells.
-pub fn mount_of(handle: impl AsFd, mounts: &[Mount]) -> io::Result<Found<'_>> {
+pub fn mount_of(handle: impl AsFd, mounts: &[Mount]) -> io::Result<ContainingMount<'_>> {
     let id = mountinfo::id_of(&handle)?;
     if let Some(mount) = mounts.iter().find(|mount| mount.id == id) {
-        return Ok(Found::Listed(mount));
+        return Ok(ContainingMount::Listed(mount));
     }
     let by_kernel = || unique_id(&handle).and_then(sys::mount_attributes);
     let by_first = || {
@@ -58,7 +58,7 @@ pub fn mount_of(handle: impl AsFd, mounts: &[Mount]) -> io::Result<Found<'_>> {
         let why = "its mount is not in /proc/self/mountinfo, as in a chroot, and the kernel has no statmount(2)";
         io::Error::new(io::ErrorKind::Unsupported, why)
     })?;
-    Ok(Found::Unlisted {
+    Ok(ContainingMount::Unlisted {
         id,
         idmapped,
         device,
@@ -104,11 +104,11 @@ mod tests {
         );
         assert_eq!(sys::mount_attributes(u64::MAX), None, "no such mount");
         assert!(!is_idmapped(&file, &[]).unwrap());
-        let Found::Listed(mount) = mount_of(&file, &all).unwrap() else {
+        let ContainingMount::Listed(mount) = mount_of(&file, &all).unwrap() else {
             panic!("{all:?}");
         };
         let (id, device) = (mount.id, mount.device.clone());
-        let unlisted = Found::Unlisted {
+        let unlisted = ContainingMount::Unlisted {
             id,
             idmapped: false,
             device,

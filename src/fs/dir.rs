@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::{Errno, Result};
 use rustix::path::Arg;
 
-pub use self::names::{Kind, Names};
+pub use self::names::{NameKind, Names};
 pub use self::path::DirPath;
 use super::dir_guard::DirGuard;
 use super::stat::stat;
@@ -131,7 +131,7 @@ impl Dir {
             let name = entry.file_name();
             bytes += entry_bytes(name);
             if name != c"." && name != c".." {
-                names.push(name, Kind::from(entry.file_type()));
+                names.push(name, NameKind::from(entry.file_type()));
             }
             if entries.is_buffer_empty() {
                 return Ok(match bytes + LONGEST_ENTRY > NAMES_BUFFER {

@@ -19,7 +19,7 @@ use super::stat::{Stat, stat};
 pub struct DirCache {
     /// Number of the tree it lies in.
     tree: usize,
-    levels: Vec<Level>,
+    levels: Vec<CachedDir>,
     /// Handles kept open at most; deeper paths close the outer ones and open them again when
     /// needed.
     most_open: usize,
@@ -30,8 +30,8 @@ pub struct DirCache {
     broken: Option<(usize, Errno)>,
 }
 
-struct Level {
-    trail: Rc<PathChain>,
+struct CachedDir {
+    chain: Rc<PathChain>,
     open: Option<Open>,
 }
 
@@ -44,9 +44,9 @@ pub struct PathChain {
 
 impl PathChain {
     /// The directory's path in a tree that is at `top`. `None`: it is the top.
-    pub fn path(trail: Option<&PathChain>, top: &Path) -> PathBuf {
-        let levels = std::iter::successors(trail, |trail| trail.above.as_deref());
-        let mut names: Vec<&OsStr> = levels.map(|trail| OsStr::from_bytes(&trail.name)).collect();
+    pub fn path(chain: Option<&PathChain>, top: &Path) -> PathBuf {
+        let levels = std::iter::successors(chain, |chain| chain.above.as_deref());
+        let mut names: Vec<&OsStr> = levels.map(|chain| OsStr::from_bytes(&chain.name)).collect();
         names.push(top.as_os_str());
         names.into_iter().rev().collect()
     }
@@ -57,8 +57,8 @@ impl Drop for PathChain {
     /// one above inside its own drop.
     fn drop(&mut self) {
         let mut above = self.above.take();
-        while let Some(mut trail) = above.and_then(Rc::into_inner) {
-            above = trail.above.take();
+        while let Some(mut chain) = above.and_then(Rc::into_inner) {
+            above = chain.above.take();
         }
     }
 }
@@ -95,14 +95,14 @@ impl DirCache {
         let inner = self.levels.get(keep..).unwrap_or_default();
         let same = inner.iter().zip(names);
         let same = same
-            .take_while(|(level, name)| *level.trail.name == *name.as_ref())
+            .take_while(|(level, name)| *level.chain.name == *name.as_ref())
             .count();
         let (keep, names) = (keep + same, &names[same..]);
         self.cut(keep);
         for name in names.iter().map(|name| Box::from(name.as_ref())) {
-            let above = self.trail().cloned();
-            let trail = Rc::new(PathChain { name, above });
-            self.levels.push(Level { trail, open: None });
+            let above = self.chain().cloned();
+            let chain = Rc::new(PathChain { name, above });
+            self.levels.push(CachedDir { chain, open: None });
         }
         names.len()
     }
@@ -123,8 +123,8 @@ impl DirCache {
     }
 
     /// The names that lead here; `None` at the top of a tree.
-    pub fn trail(&self) -> Option<&Rc<PathChain>> {
-        self.levels.last().map(|level| &level.trail)
+    pub fn chain(&self) -> Option<&Rc<PathChain>> {
+        self.levels.last().map(|level| &level.chain)
     }
 
     /// The directory's handle, and since when its names stand still.
@@ -143,7 +143,7 @@ impl DirCache {
         for i in last_open.map_or(0, |i| i + 1)..self.levels.len() {
             let above = i.checked_sub(1).and_then(|i| self.levels[i].open.as_ref());
             let parent = above.map_or(root, |open| open.fd.as_fd());
-            match Open::at(parent, &self.levels[i].trail.name, mounts) {
+            match Open::at(parent, &self.levels[i].chain.name, mounts) {
                 Ok(open) => {
                     self.levels[i].open = Some(open);
                     self.open += 1;

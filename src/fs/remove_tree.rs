@@ -26,12 +26,12 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         opened => opened.map_err(|errno| failed(errno, name))?,
     };
-    let mut brought_up = 0;
+    let mut hoisted = 0;
     loop {
-        let before = brought_up;
-        empty(top.as_fd(), &top, 1, &mut brought_up)?;
+        let before = hoisted;
+        empty(top.as_fd(), &top, 1, &mut hoisted)?;
         // What was brought up is in the top now.
-        if brought_up == before {
+        if hoisted == before {
             break;
         }
     }
@@ -40,7 +40,7 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
 }
 
 /// Whether a directory may have its name from a [`remove_tree`] that was cut short.
-pub fn is_brought_up(name: &str) -> bool {
+pub fn is_hoisted_name(name: &str) -> bool {
     name.starts_with(BROUGHT_UP)
 }
 
@@ -61,14 +61,9 @@ fn open(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat2(parent, name, flags, Mode::empty(), inside)
 }
 
-/// Removes everything in a directory. `brought_up` counts directories that were too deep and were
+/// Removes everything in a directory. `hoisted` counts directories that were too deep and were
 /// moved to the top.
-fn empty(
-    dir: BorrowedFd<'_>,
-    top: &OwnedFd,
-    level: usize,
-    brought_up: &mut usize,
-) -> io::Result<()> {
+fn empty(dir: BorrowedFd<'_>, top: &OwnedFd, level: usize, hoisted: &mut usize) -> io::Result<()> {
     for name in names(dir)? {
         match rustix::fs::unlinkat(dir, &name[..], AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => continue,
@@ -77,21 +72,21 @@ fn empty(
             Err(errno) => return Err(failed(errno, &name)),
         }
         if level == LEVELS {
-            move_up((dir, &name), top, brought_up)?;
+            move_up((dir, &name), top, hoisted)?;
             continue;
         }
         let below = open(dir, &name).map_err(|errno| failed(errno, &name))?;
-        empty(below.as_fd(), top, level + 1, brought_up)?;
+        empty(below.as_fd(), top, level + 1, hoisted)?;
         let removed = rustix::fs::unlinkat(dir, &name[..], AtFlags::REMOVEDIR);
         removed.map_err(|errno| failed(errno, &name))?;
     }
     Ok(())
 }
 
-fn move_up(from: (BorrowedFd<'_>, &[u8]), top: &OwnedFd, brought_up: &mut usize) -> io::Result<()> {
+fn move_up(from: (BorrowedFd<'_>, &[u8]), top: &OwnedFd, hoisted: &mut usize) -> io::Result<()> {
     loop {
-        *brought_up += 1;
-        let name = format!("{BROUGHT_UP}{brought_up}");
+        *hoisted += 1;
+        let name = format!("{BROUGHT_UP}{hoisted}");
         match move_entry(from, (top.as_fd(), name.as_bytes())) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => match error.raw_os_error() {

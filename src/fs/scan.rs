@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::AtFlags;
 
-use super::dir::Kind;
+use super::dir::NameKind;
 use super::stat::stat_at;
 use super::walk::{Visit, walk};
 use super::{Dir, DirPath, Names, Root, Stat};
@@ -40,7 +40,7 @@ impl<F: FnMut(Option<&Stat>) -> ControlFlow<()>> Visit for Scan<'_, F> {
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
         for (name, kind) in names.with_kinds() {
-            if !self.stats_all && kind != Kind::MaybeDirectory {
+            if !self.stats_all && kind != NameKind::MaybeDirectory {
                 (self.each)(None)?;
                 continue;
             }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::contents::{Grade, Report, Table, encoded_path};
-use crate::docker::audit::readiness::REMAPPED_ROOT;
+use crate::docker::audit::remapped_roots::REMAPPED_ROOT;
 use crate::fs::escape::one_line;
 
 /// Makes it of the object that the audit printed.

@@ -23,7 +23,7 @@ const AUDIT_FORMAT: u64 = 1;
 const LARGEST_AUDIT: u64 = 64 << 20;
 
 /// What a file is, by how it begins.
-pub(super) enum Source {
+pub(super) enum ReportSource {
     Manifest,
     Journal,
     /// What `docker audit --json` printed.
@@ -35,15 +35,15 @@ pub(super) enum Source {
 /// # Errors
 /// [`ReportError`]
 pub fn report_of(path: &Path) -> Result<Report, ReportError> {
-    match Source::of(path)? {
-        Source::Manifest => manifest::read(path),
-        Source::Journal => journal::read(path),
-        Source::Audit(object) => Ok(audit::report(&object)),
+    match ReportSource::of(path)? {
+        ReportSource::Manifest => manifest::read(path),
+        ReportSource::Journal => journal::read(path),
+        ReportSource::Audit(object) => Ok(audit::report(&object)),
     }
 }
 
-impl Source {
-    pub(super) fn of(path: &Path) -> Result<Source, ReportError> {
+impl ReportSource {
+    pub(super) fn of(path: &Path) -> Result<ReportSource, ReportError> {
         let failed = |source| ReportError::Io {
             path: path.to_path_buf(),
             source,
@@ -60,10 +60,10 @@ impl Source {
         let mut head = [0; 4];
         let read = file.read(&mut head).map_err(failed)?;
         if read == head.len() && u32::from_le_bytes(head) == FRAME_MAGIC {
-            return Ok(Source::Journal);
+            return Ok(ReportSource::Journal);
         }
         if read == head.len() && u32::from_le_bytes(head) == ZSTD_MAGIC {
-            return Ok(Source::Manifest);
+            return Ok(ReportSource::Manifest);
         }
         file.rewind().map_err(failed)?;
         let mut first = Vec::new();
@@ -75,7 +75,7 @@ impl Source {
             Ok(Value::Object(object))
                 if object.get("kind").is_some_and(|kind| kind == "header") =>
             {
-                Ok(Source::Manifest)
+                Ok(ReportSource::Manifest)
             }
             Ok(Value::Object(object))
                 if object
@@ -83,7 +83,7 @@ impl Source {
                     .is_some_and(|command| command == "docker audit") =>
             {
                 check_format(path, &object)?;
-                Ok(Source::Audit(object))
+                Ok(ReportSource::Audit(object))
             }
             Ok(_) => Err(ReportError::bad(path, "it is another kind of JSON")),
             Err(error) => Err(ReportError::bad(

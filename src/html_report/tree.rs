@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::engine::report::Owners;
+use crate::engine::report::OwnerChange;
 use crate::ownership::Ownership;
 
 /// Directories are listed down to so many levels below a root; deeper ones count for the one above.
@@ -18,7 +18,7 @@ pub struct Dir {
     /// Inodes in it and below that change.
     pub inodes: u64,
     /// The same by owner before and after.
-    pub owners: HashMap<Owners, u64>,
+    pub owners: HashMap<OwnerChange, u64>,
     /// Directories in it.
     pub dirs: BTreeMap<Vec<u8>, Dir>,
 }
@@ -84,8 +84,8 @@ impl Tree {
     }
 
     /// Owners before and after, those of most inodes first.
-    pub fn owners(&self) -> Vec<(Owners, u64)> {
-        let mut all: HashMap<Owners, u64> = HashMap::new();
+    pub fn owners(&self) -> Vec<(OwnerChange, u64)> {
+        let mut all: HashMap<OwnerChange, u64> = HashMap::new();
         for dir in self.roots.values() {
             for (owners, count) in &dir.owners {
                 *all.entry(*owners).or_default() += count;
@@ -109,7 +109,7 @@ impl Dir {
         self.dirs.len() + deeper
     }
 
-    fn count(&mut self, owners: Owners) {
+    fn count(&mut self, owners: OwnerChange) {
         self.inodes += 1;
         *self.owners.entry(owners).or_default() += 1;
     }

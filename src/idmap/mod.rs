@@ -21,7 +21,7 @@ pub use mount_map::MountMap;
 pub use range::Range;
 pub use range_map::{Direction, Mapped, RangeMap};
 pub use spec::MapSpec;
-pub use subid::{Reader, SubidError, SubidFile, SubidLine, map_from_subid};
+pub use subid::{SubidError, SubidFile, SubidLine, SubidReader, map_from_subid};
 
 #[cfg(test)]
 pub mod tests {

@@ -112,7 +112,7 @@ pub enum SubidError {
 
 /// Which engine will read the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
+pub enum SubidReader {
     /// Some engine: lines that engines read differently are refused.
     Any,
     /// Docker, which takes lines as they stand since 18.09.7 (moby #39288: before, sorted).
@@ -184,7 +184,7 @@ impl SubidFile {
         user: &str,
         uid: Option<u32>,
         kind: &'static str,
-        reader: Reader,
+        reader: SubidReader,
     ) -> Result<RangeMap, SubidError> {
         let lines = self.lines_for(user, uid);
         if lines.is_empty() {
@@ -205,7 +205,7 @@ impl SubidFile {
             });
         }
         let descends = lines.windows(2).find(|pair| pair[0].start > pair[1].start);
-        if let (Reader::Any, Some([a, b])) = (reader, descends) {
+        if let (SubidReader::Any, Some([a, b])) = (reader, descends) {
             return Err(SubidError::Order {
                 file: self.name.clone(),
                 user: user.to_string(),
@@ -241,7 +241,7 @@ pub fn map_from_subid(
     uid: Option<u32>,
     subuid: &SubidFile,
     subgid: &SubidFile,
-    reader: Reader,
+    reader: SubidReader,
 ) -> Result<IdMap, SubidError> {
     let uids = subuid.map_for(user, uid, "uid", reader)?;
     let gids = subgid.map_for(user, uid, "gid", reader)?;

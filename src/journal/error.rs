@@ -18,7 +18,7 @@ use crate::guidance::Guidance;
 #[derive(Debug, Error)]
 pub enum JournalError {
     /// The file cannot be read or written.
-    #[error("{path}: {source}{}", room(source, path), path = escaped(path))]
+    #[error("{path}: {source}{}", space_hint(source, path), path = escaped(path))]
     Io {
         /// The journal file.
         path: PathBuf,
@@ -137,7 +137,7 @@ fn what_stands_before(frames: u32, path: &Path) -> String {
 }
 
 /// What helps where the journal's filesystem is full.
-fn room(source: &io::Error, path: &Path) -> String {
+fn space_hint(source: &io::Error, path: &Path) -> String {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
             ". This needs some KiB for the journal. Make room there, or move it to another filesystem \

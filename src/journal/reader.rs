@@ -21,13 +21,13 @@ impl Journal {
     /// Opens a journal and checks it to its end, so that nothing of a damaged one is acted on. A
     /// torn last frame is ignored: nothing in it was done.
     pub fn open(path: &Path) -> Result<Journal, JournalError> {
-        Reader::begin(path)?.up_to(u32::MAX)
+        FrameReader::begin(path)?.up_to(u32::MAX)
     }
 
     /// The same for a file that is open for reading and writing, so that a journal that was removed
     /// meanwhile can still be undone.
     pub fn read_from(path: &Path, file: File) -> Result<Journal, JournalError> {
-        Reader::of(path, file)?.up_to(u32::MAX)
+        FrameReader::of(path, file)?.up_to(u32::MAX)
     }
 
     /// Opens only the first `most` frames, for a journal that is damaged after them.
@@ -44,7 +44,7 @@ impl Journal {
         }
         match Journal::open(path) {
             Err(JournalError::Damaged { frame, .. }) if most <= frame => {
-                Reader::begin(path)?.up_to(most)
+                FrameReader::begin(path)?.up_to(most)
             }
             Ok(whole) => Err(JournalError::NotDamaged {
                 path: path_buf,
@@ -57,7 +57,7 @@ impl Journal {
 
     /// Reads only the header and the last mark. Damage between them is not detected.
     pub fn outline(path: &Path) -> Result<Outline, JournalError> {
-        let mut reading = Reader::begin(path)?;
+        let mut reading = FrameReader::begin(path)?;
         reading.next_frame()?;
         reading.skim()?;
         let journal = reading.finish()?;
@@ -72,7 +72,7 @@ impl Journal {
     /// a mark with counts; else the whole journal is read. Damage between the heads is not
     /// detected.
     pub fn overview(path: &Path) -> Result<Overview, JournalError> {
-        let mut reading = Reader::begin(path)?;
+        let mut reading = FrameReader::begin(path)?;
         if reading.next_frame()?
             && let Some(overview) = reading.overview()?
         {
@@ -83,7 +83,7 @@ impl Journal {
 }
 
 /// A journal while it is being read.
-pub(super) struct Reader<'a> {
+pub(super) struct FrameReader<'a> {
     path: &'a Path,
     file: File,
     as_of: FileVersion,
@@ -98,8 +98,8 @@ pub(super) struct Reader<'a> {
     is_cut: bool,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn begin(path: &'a Path) -> Result<Reader<'a>, JournalError> {
+impl<'a> FrameReader<'a> {
+    pub(super) fn begin(path: &'a Path) -> Result<FrameReader<'a>, JournalError> {
         let io = |source| JournalError::Io {
             path: path.to_path_buf(),
             source,
@@ -111,15 +111,15 @@ impl<'a> Reader<'a> {
             },
             Distrust::Io(source) => io(source),
         })?;
-        Reader::of(path, file)
+        FrameReader::of(path, file)
     }
 
-    pub(super) fn of(path: &'a Path, file: File) -> Result<Reader<'a>, JournalError> {
+    pub(super) fn of(path: &'a Path, file: File) -> Result<FrameReader<'a>, JournalError> {
         let metadata = file.metadata().map_err(|source| JournalError::Io {
             path: path.to_path_buf(),
             source,
         })?;
-        Ok(Reader {
+        Ok(FrameReader {
             path,
             as_of: FileVersion::of(&metadata),
             length: metadata.len(),

@@ -128,7 +128,7 @@ pub enum Record {
 }
 
 #[derive(Deserialize)]
-struct Kind<'a> {
+struct LineKind<'a> {
     #[serde(borrow)]
     kind: std::borrow::Cow<'a, str>,
 }
@@ -146,7 +146,7 @@ impl Record {
     /// # Errors
     /// What is wrong with it. A newer format is told from the header's number, by whoever reads the header.
     pub fn parse(text: &[u8]) -> Result<Record, LineError> {
-        let kind: Kind = serde_json::from_slice(text).map_err(LineError::NotARecord)?;
+        let kind: LineKind = serde_json::from_slice(text).map_err(LineError::NotARecord)?;
         let bad_fields = |source: serde_json::Error| LineError::Fields {
             kind: kind.kind.to_string(),
             source,

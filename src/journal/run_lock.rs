@@ -66,11 +66,11 @@ pub enum LockError {
 struct Holder {
     pid: u32,
     command: String,
-    trees: Vec<Tree>,
+    trees: Vec<LockedTree>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Tree {
+struct LockedTree {
     path: Name,
     ancestor_ids: Vec<(u64, u64)>,
     /// Tells that one of two trees is a bind mount of the other, or of a part of it.
@@ -81,7 +81,7 @@ impl RunLock {
     /// Locks trees, and directories in which steps are taken. Afterwards, each of them is still
     /// where it was when it was opened.
     pub fn take(roots: &[Root]) -> Result<RunLock, LockError> {
-        let ours = Tree::of_all(roots);
+        let ours = LockedTree::of_all(roots);
         let place = Path::new(PLACE);
         DirBuilder::new()
             .recursive(true)
@@ -133,7 +133,7 @@ impl RunLock {
     /// # Errors
     /// One does.
     pub fn check_free(roots: &[Root]) -> Result<(), LockError> {
-        let ours = Tree::of_all(roots);
+        let ours = LockedTree::of_all(roots);
         let place = Path::new(PLACE);
         let entries = match std::fs::read_dir(place) {
             // No run was ever made since the host was started.
@@ -170,22 +170,25 @@ impl Drop for RunLock {
     }
 }
 
-impl Tree {
-    fn of_all(roots: &[Root]) -> Vec<Tree> {
+impl LockedTree {
+    fn of_all(roots: &[Root]) -> Vec<LockedTree> {
         // Without a list of mounts it goes by the directories above.
         let mounts = mountinfo::of_this_thread().unwrap_or_default();
-        roots.iter().map(|root| Tree::of(root, &mounts)).collect()
+        roots
+            .iter()
+            .map(|root| LockedTree::of(root, &mounts))
+            .collect()
     }
 
-    fn of(root: &Root, mounts: &[Mount]) -> Tree {
-        Tree {
+    fn of(root: &Root, mounts: &[Mount]) -> LockedTree {
+        LockedTree {
             path: Name::from(root.path.as_path()),
             ancestor_ids: root.ancestor_ids.clone(),
             source: SourcePath::of(root.pin.as_fd(), &root.path, mounts).unwrap_or_default(),
         }
     }
 
-    fn meets(&self, other: &Tree) -> bool {
+    fn meets(&self, other: &LockedTree) -> bool {
         let sources = self.source.as_ref().zip(other.source.as_ref());
         root::overlap(&self.ancestor_ids, &other.ancestor_ids)
             || sources.is_some_and(|(source, other)| source.meets(other))
@@ -198,7 +201,7 @@ enum Other {
 }
 
 /// Looks at another run's file: removes it when its run is gone, else compares the trees.
-fn check_other(path: &Path, ours: &[Tree]) -> Result<(), Other> {
+fn check_other(path: &Path, ours: &[LockedTree]) -> Result<(), Other> {
     let mut file = match open(path, false) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -221,12 +224,12 @@ fn check_other(path: &Path, ours: &[Tree]) -> Result<(), Other> {
 }
 
 /// Whether the lock file of a run names a tree that overlaps one of ours.
-fn held_by(file: &mut File, ours: &[Tree]) -> io::Result<Option<LockError>> {
+fn held_by(file: &mut File, ours: &[LockedTree]) -> io::Result<Option<LockError>> {
     let mut text = Vec::new();
     file.rewind()?;
     file.read_to_end(&mut text)?;
     let holder: Holder = serde_json::from_slice(&text)?;
-    let meet = |theirs: &Tree| {
+    let meet = |theirs: &LockedTree| {
         let ours = ours.iter().find(|ours| ours.meets(theirs))?;
         Some((
             ours.path.as_path().to_path_buf(),

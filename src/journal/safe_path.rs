@@ -17,7 +17,7 @@ use crate::fs::escape::escaped;
 use crate::fs::stat::{Stat, stat};
 
 /// A directory above a record: its path, for messages, and its state.
-struct Level {
+struct Ancestor {
     path: PathBuf,
     stat: Stat,
 }
@@ -142,7 +142,7 @@ fn check_levels(dir: OwnedFd, path: &Path, called: &str) -> Result<(), Distrust>
     }
 }
 
-fn check_each(levels: &[Level]) -> Result<(), Distrust> {
+fn check_each(levels: &[Ancestor]) -> Result<(), Distrust> {
     for level in levels {
         if let Some(reason) = foreign(level.stat.uid, level.stat.mode.bits().into(), true) {
             let path = escaped(&level.path);
@@ -153,19 +153,20 @@ fn check_each(levels: &[Level]) -> Result<(), Distrust> {
 }
 
 /// A directory and all above it, innermost first, each opened from the one below it.
-fn levels(dir: OwnedFd, path: &Path) -> Result<Vec<Level>, Distrust> {
+fn levels(dir: OwnedFd, path: &Path) -> Result<Vec<Ancestor>, Distrust> {
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut names = real.ancestors();
-    let mut levels: Vec<Level> = Vec::new();
+    let mut levels: Vec<Ancestor> = Vec::new();
     let mut here = dir;
     loop {
         let stat = stat(here.as_fd())?;
-        let same = |last: &Level| (last.stat.dev, last.stat.identity) == (stat.dev, stat.identity);
+        let same =
+            |last: &Ancestor| (last.stat.dev, last.stat.identity) == (stat.dev, stat.identity);
         if levels.last().is_some_and(same) {
             return Ok(levels);
         }
         let path = names.next().unwrap_or(Path::new("/")).to_path_buf();
-        levels.push(Level { path, stat });
+        levels.push(Ancestor { path, stat });
         here = rustix::fs::openat(&here, c"..", DIR, Mode::empty())?;
     }
 }

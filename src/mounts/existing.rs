@@ -26,7 +26,7 @@ pub(super) fn existing(
         return Ok(None);
     }
     let there = MountIdentity::of(&at.pin).map_err(MountError::io(&at.path))?;
-    let known = record::of_target(&at.path)?;
+    let known = record::records_for(&at.path)?;
     let known = known.iter().find(|one| one.identity().is(&there));
     let Some(known) = known.filter(|one| one.source.as_path() == source.path) else {
         // It is no mount of its own, but lies in one.

@@ -67,14 +67,14 @@ pub fn list() -> Result<Vec<MountEntry>, MountError> {
             read_only: record.read_only,
             is_ours: true,
             state,
-            unit: unit::of_target(target),
+            unit: unit::unit_for(target),
             users: mount.map_or(Ok(Vec::new()), users)?,
         });
     }
     for target in unit::targets() {
         if !entries.iter().any(|entry| entry.target == target) {
             entries.push(MountEntry {
-                unit: unit::of_target(&target),
+                unit: unit::unit_for(&target),
                 target,
                 source: None,
                 map: None,
@@ -109,7 +109,7 @@ pub fn list() -> Result<Vec<MountEntry>, MountError> {
 
 /// The mount that a path is the top of, with what was recorded of it.
 pub(super) fn record_of(target: &Path, identity: &MountIdentity) -> Option<MountRecord> {
-    let records = record::of_target(target).ok()?;
+    let records = record::records_for(target).ok()?;
     records.into_iter().find(|one| one.identity().is(identity))
 }
 

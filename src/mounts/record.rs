@@ -113,7 +113,7 @@ pub fn all() -> Result<Vec<MountRecord>, MountError> {
 ///
 /// # Errors
 /// As of [`all`].
-pub fn of_target(target: &Path) -> Result<Vec<MountRecord>, MountError> {
+pub fn records_for(target: &Path) -> Result<Vec<MountRecord>, MountError> {
     let mut records = all()?;
     records.retain(|record| record.target.as_path() == target);
     Ok(records)
@@ -149,7 +149,7 @@ pub fn add(record: &MountRecord) -> Result<(), MountError> {
 /// # Errors
 /// One cannot be removed.
 pub fn remove_of(target: &Path) -> Result<(), MountError> {
-    for record in of_target(target)? {
+    for record in records_for(target)? {
         let path = place().join(record.file_name());
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -1,9 +1,10 @@
 //! The systemd unit that makes a mount at each boot (`systemd.unit(5)`, `systemd.service(5)`, `systemd-escape(1)`).
 
-use std::ffi::OsString;
+mod name;
+
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,26 +12,19 @@ use std::process::Command;
 use rustix::fs::{Access, AtFlags};
 use rustix::io::Errno;
 
+use self::name::{check_can_be_named, name_of, target_of};
 use super::MountError;
 use super::planned_mount::PlannedMount;
 use crate::fs::PinnedFile;
 use crate::fs::escape::shell_word;
 use crate::fs::file_ops::open_regular;
-use crate::host::systemd_unit::{
-    escape_path, not_nameable, program_of_root, quoted, quoted_path, specifiers,
-};
+use crate::host::systemd_unit::{program_of_root, quoted, quoted_path, specifiers};
 
 /// Where an operator's units are.
 const DIRECTORY: &str = "/etc/systemd/system";
 
-/// What the name of each begins with; the escaped target follows.
-const PREFIX: &str = "idshift-mount-";
-
 /// How each begins that idshift has written.
 const MARK: &str = "# Made by `idshift mount --persist`";
-
-/// As long as a unit's name may be (`systemd.unit(5)`).
-const LONGEST_NAME: usize = 255;
 
 /// A unit for one mount.
 #[derive(Clone, Debug)]
@@ -175,12 +169,12 @@ fn path_of(target: &Path) -> Option<PathBuf> {
 }
 
 /// The unit's file for a mount on this path, where idshift has written one.
-pub fn of_target(target: &Path) -> Option<PathBuf> {
+pub fn unit_for(target: &Path) -> Option<PathBuf> {
     path_of(target).filter(|path| is_ours(path))
 }
 
 /// A file in the place of that unit that idshift has not written.
-pub(super) fn foreign_of_target(target: &Path) -> Option<PathBuf> {
+pub(super) fn foreign_unit_for(target: &Path) -> Option<PathBuf> {
     path_of(target).filter(|path| path.is_file() && !is_ours(path))
 }
 
@@ -188,10 +182,8 @@ pub(super) fn foreign_of_target(target: &Path) -> Option<PathBuf> {
 pub fn targets() -> Vec<PathBuf> {
     let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
     let targets = entries.filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        let escaped = name.strip_prefix(PREFIX)?.strip_suffix(".service")?;
-        is_ours(&entry.path()).then_some(())?;
-        Some(unescaped(escaped))
+        let target = target_of(&entry.file_name().into_string().ok()?)?;
+        is_ours(&entry.path()).then_some(target)
     });
     let mut targets: Vec<PathBuf> = targets.collect();
     targets.sort();
@@ -266,55 +258,6 @@ fn command_words(mount: &PlannedMount, program: &Path) -> Vec<String> {
         words.push(mount.target().to_string_lossy().into_owned());
     }
     words
-}
-
-fn check_can_be_named(path: &Path) -> Result<(), MountError> {
-    match not_nameable(path) {
-        None => Ok(()),
-        Some(why) => Err(MountError::UnitName {
-            path: path.to_path_buf(),
-            why,
-        }),
-    }
-}
-
-fn name_of(target: &Path) -> Result<String, MountError> {
-    let name = format!("{PREFIX}{}.service", escape_path(target));
-    match name.len() > LONGEST_NAME {
-        true => Err(MountError::UnitName {
-            path: target.to_path_buf(),
-            why: "its name would be too long",
-        }),
-        false => Ok(name),
-    }
-}
-
-/// As `systemd-escape --unescape --path` does.
-fn unescaped(text: &str) -> PathBuf {
-    let mut bytes = vec![b'/'];
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = after.strip_prefix(b"x").and_then(|hex| hex.get(..2));
-        let hex = hex.and_then(|hex| u8::from_str_radix(str::from_utf8(hex).ok()?, 16).ok());
-        rest = match (first, hex) {
-            (b'\\', Some(byte)) => {
-                bytes.push(byte);
-                &after[3..]
-            }
-            (b'-', _) => {
-                bytes.push(b'/');
-                after
-            }
-            _ => {
-                bytes.push(first);
-                after
-            }
-        };
-    }
-    match text {
-        "-" => PathBuf::from("/"),
-        _ => PathBuf::from(OsString::from_vec(bytes)),
-    }
 }
 
 fn systemctl(args: &[&str]) -> Result<(), MountError> {

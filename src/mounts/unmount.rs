@@ -48,8 +48,8 @@ impl UnmountRequest {
     /// It stays as it is.
     pub fn run(&self) -> Result<Unmounted, MountError> {
         let target = real(&self.target)?;
-        let mut unit = unit::of_target(&target).filter(|_| !self.keep_unit);
-        if let Some(path) = unit::foreign_of_target(&target).filter(|_| !self.keep_unit) {
+        let mut unit = unit::unit_for(&target).filter(|_| !self.keep_unit);
+        if let Some(path) = unit::foreign_unit_for(&target).filter(|_| !self.keep_unit) {
             return Err(MountError::ForeignUnitStays { path, target });
         }
         if let Some(unit) = &unit {
@@ -99,7 +99,7 @@ impl UnmountRequest {
         is_mount: bool,
     ) -> Result<Unmounted, MountError> {
         let mounts = mountinfo::of_this_thread().map_err(MountError::io(&target))?;
-        let record = record::of_target(&target)?.into_iter().next();
+        let record = record::records_for(&target)?.into_iter().next();
         let state = record.as_ref().map(|record| state_of(record, &mounts).0);
         if state == Some(MountState::Covered) {
             let path = target;

@@ -1,13 +1,12 @@
 //! One ownership through an [`IdMap`].
 
+mod error;
 mod layer;
 mod through;
 
-use thiserror::Error;
-
+pub use self::error::{OUTSIDE_THE_MAP, Undated, Unmapped};
 pub use self::layer::map_layer_ownership;
 use super::acl::{AclEntry, Who};
-use super::overlay::NotMoved;
 use super::{Acl, Capability, Ownership, OwnershipXattrs};
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 use through::Through;
@@ -21,68 +20,6 @@ pub enum Mapping {
     Already,
     /// It cannot be mapped.
     Unmapped(Unmapped),
-}
-
-/// How the reason ends where an id is on neither side.
-pub const OUTSIDE_THE_MAP: &str = "outside the map";
-
-/// Why an ownership cannot be mapped.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Unmapped {
-    /// An id is on neither side of the map.
-    #[error("{field} {id} is {OUTSIDE_THE_MAP}")]
-    Id {
-        /// Which id of it.
-        field: &'static str,
-        /// The id.
-        id: u32,
-    },
-    /// It has an id of the range, and whether it had it before the mount is not known.
-    #[error(
-        "it has an id of the range ({uid}:{gid} on disk). idshift cannot tell whether it had the id before \
-        the data-root was remapped by a mount, or whether the host gave it since: {why}, so its times \
-        do not show that. If the host gave it, chown it to the ids without the range (100000 is 0)"
-    )]
-    Undated {
-        /// Its owner.
-        uid: u32,
-        /// Its group.
-        gid: u32,
-        /// Why not.
-        why: Undated,
-    },
-    /// Two entries of an ACL would be for the same one.
-    #[error("two entries of its {field} would be for the same id")]
-    Collision {
-        /// Which ACL.
-        field: &'static str,
-    },
-    /// A capability of version 2 is that of uid 0, which has no id on the other side.
-    #[error("it has a capability of uid 0, which is {OUTSIDE_THE_MAP}")]
-    NoContainerRoot,
-    /// An attribute of overlayfs cannot be moved.
-    #[error(transparent)]
-    Overlay(#[from] NotMoved),
-}
-
-/// Why times do not tell what an inode's owner was when its data-root was remapped by a mount.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Undated {
-    /// What seems to be older may not be.
-    #[error("the clock of this host was set back")]
-    ClockSetBack,
-    /// All inodes are newer than that.
-    #[error("the data-root was copied or restored file by file since")]
-    Copied,
-    /// The inode is older than that, and its owner, or anything else of it, is not.
-    #[error("the inode was there before, and was changed since")]
-    ChangedSince,
-    /// The inode is newer than that, and has an id of the range that is not root's.
-    #[error(
-        "it may be a copy of an older file; or a user of the host, or a container with --userns=host, created it or changed its \
-         owner"
-    )]
-    NotOfRoot,
 }
 
 /// Maps owner, group, every named entry of both ACLs and a capability's root. The mode stays.
@@ -150,7 +87,7 @@ pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Directio
         let already = map.map(id, direction) == Mapped::Already;
         already.then_some(Unmapped::Id { field, id })
     };
-    let entry = |(words, entry): (Words, &AclEntry)| match entry.who {
+    let entry = |(words, entry): (AclLabels, &AclEntry)| match entry.who {
         Who::User(id) => there(words.user, id, &map.uids),
         Who::Group(id) => there(words.group, id, &map.gids),
         _ => None,
@@ -256,19 +193,19 @@ fn mapped_id(
 
 /// How messages call an ACL and its entries.
 #[derive(Clone, Copy)]
-struct Words {
+struct AclLabels {
     acl: &'static str,
     user: &'static str,
     group: &'static str,
 }
 
-const ACCESS: Words = Words {
+const ACCESS: AclLabels = AclLabels {
     acl: "ACL",
     user: "ACL user",
     group: "ACL group",
 };
 
-const DEFAULT: Words = Words {
+const DEFAULT: AclLabels = AclLabels {
     acl: "default ACL",
     user: "default ACL user",
     group: "default ACL group",
@@ -276,7 +213,7 @@ const DEFAULT: Words = Words {
 
 fn mapped_acl(
     acl: Option<&Acl>,
-    words: Words,
+    words: AclLabels,
     map: &IdMap,
     through: Through,
 ) -> Result<Option<Acl>, Unmapped> {

@@ -18,6 +18,7 @@ use crate::journal::{self, name};
 use crate::preflight::TransientBlocker;
 use crate::store_move::MoveError;
 use crate::store_move::execute::StoreMove;
+use crate::store_move::request::MoveOptions;
 use crate::store_move::user::RootlessUser;
 
 /// What is asked.
@@ -37,7 +38,7 @@ pub struct AuditRequest<'a> {
 
 /// A container that is different there.
 #[derive(Clone, Debug, Serialize)]
-pub struct Troubled {
+pub struct IncompatibleContainer {
     /// Its name.
     pub container: String,
     /// What it has.
@@ -89,7 +90,7 @@ pub struct Audit {
     /// What was looked at.
     pub findings: Vec<Finding>,
     /// Containers that are different there.
-    pub containers: Vec<Troubled>,
+    pub containers: Vec<IncompatibleContainer>,
     /// What containers use of the host.
     pub binds: Vec<Bind>,
     /// What a move would have to do; none: there cannot be one.
@@ -227,10 +228,10 @@ impl Audit {
             storage: self.storage.clone(),
             user,
             target,
-            copy: request.copy,
-            jobs: request.jobs,
-            clear_flags: false,
-            allow_outside_links: false,
+            options: MoveOptions {
+                copy: request.copy,
+                ..MoveOptions::in_place(request.jobs)
+            },
         };
         let plan = match PodmanMove::prepare(&wanted) {
             Ok(plan) => plan,
@@ -244,12 +245,15 @@ impl Audit {
             self.findings
                 .push(Finding::error("copy", error.to_string()));
         }
-        let of_it = plan.troubled.iter().map(|(container, it)| Troubled {
-            container: container.clone(),
-            why: it.what.clone(),
-            remedy: it.help.to_string(),
-            fatal: it.is_fatal,
-        });
+        let of_it = plan
+            .incompatible
+            .iter()
+            .map(|(container, it)| IncompatibleContainer {
+                container: container.clone(),
+                why: it.what.clone(),
+                remedy: it.help.to_string(),
+                fatal: it.is_fatal,
+            });
         self.containers = of_it.collect();
         let binds = plan.binds.iter().cloned();
         self.binds = binds

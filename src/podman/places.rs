@@ -9,7 +9,7 @@ use crate::docker::data_root::is_daemon_root;
 use crate::fs::escape::shell_word;
 use crate::store_move::MoveError;
 use crate::store_move::place::{Source, stat_of};
-use crate::store_move::place_checks::Words;
+use crate::store_move::place_checks::Labels;
 
 /// The store at this path; a symlink to it is followed.
 pub(super) fn source(storage: &Path) -> Result<Source, MoveError> {
@@ -52,7 +52,7 @@ pub(super) fn check_is_rootful(from: &Source) -> Result<(), MoveError> {
 }
 
 /// What messages call a store.
-pub(super) const WORDS: Words = Words {
+pub(super) const WORDS: Labels = Labels {
     store: "store",
     engine: "Podman",
     option: "--target",

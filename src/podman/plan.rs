@@ -10,12 +10,12 @@ use super::database::json::Rewriter;
 use super::in_use::{blockers, mounted};
 use super::paths::{Directories, PathMap};
 use super::places::{WORDS, check_is_rootful, source};
-use super::steps::MoveSteps;
+use super::steps::StoreSteps;
 use super::store::{DRIVER, Holds, SQLITE, Store};
-use super::survey::{binds, in_database, missing_networks, networks_of, read_rows, troubled};
+use super::survey::{binds, in_database, incompatible, missing_networks, networks_of, read_rows};
 use crate::engine::{Plan, Policy, Report, RunControl, ShiftRequest};
 use crate::idmap::Direction;
-use crate::journal::record::{RunKind, WalkOptions};
+use crate::journal::record::RunKind;
 use crate::journal::{Step, Store as Journals};
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
@@ -30,6 +30,7 @@ use crate::store_move::place::{Source, Target, stat_of};
 use crate::store_move::place_checks::{
     check_is_no_mount_point, check_is_reached, check_places, check_same_filesystem,
 };
+use crate::store_move::request::{MoveOptions, shift_request};
 use crate::store_move::stamps::Stamps;
 use crate::store_move::steps::UNUSED;
 use crate::store_move::user::RootlessUser;
@@ -43,14 +44,8 @@ pub struct MoveRequest {
     pub user: RootlessUser,
     /// The store of that.
     pub target: PathBuf,
-    /// Root's store stays as it is, and a copy of it is moved.
-    pub copy: bool,
-    /// Threads.
-    pub jobs: usize,
-    /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
-    pub clear_flags: bool,
-    /// Files with names outside the store change too.
-    pub allow_outside_links: bool,
+    /// How.
+    pub options: MoveOptions,
 }
 
 /// A plan, and its facts for people.
@@ -71,7 +66,7 @@ pub struct PodmanMove {
     /// How much is in it.
     pub holds: Holds,
     /// What is different about containers there, by their names.
-    pub troubled: Vec<(String, Obstacle)>,
+    pub incompatible: Vec<(String, Obstacle)>,
     /// Directories and files of the host that containers use: the container's name and the path.
     pub binds: Vec<(String, PathBuf)>,
     /// What is different about networks and volumes, in words.
@@ -97,7 +92,10 @@ impl PodmanMove {
     /// What is in the way. Nothing was changed.
     pub fn prepare(request: &MoveRequest) -> Result<PodmanMove, MoveError> {
         let plain = source(&request.storage)?;
-        let stamps = request.copy.then(|| Stamps::of(&plain.path, STOP_PODMAN));
+        let stamps = request
+            .options
+            .copy
+            .then(|| Stamps::of(&plain.path, STOP_PODMAN));
         Ok(PodmanMove {
             stamps,
             ..PodmanMove::of_source(request, &plain, &plain)?
@@ -115,7 +113,7 @@ impl PodmanMove {
         check_is_rootful(from)?;
         let to = Target::at(&request.target)?;
         check_places(user, (plain, &to), &WORDS)?;
-        match request.copy && from.path == plain.path {
+        match request.options.copy && from.path == plain.path {
             true => check_is_no_mount_point(&to, &WORDS)?,
             false => check_same_filesystem(user, (from, &to), &WORDS)?,
         }
@@ -144,7 +142,7 @@ impl PodmanMove {
         let mut carried = names.ours;
         carried.retain(|name| name != DRIVER.as_bytes() && name != SQLITE.as_bytes());
         let aside = before.as_ref().map(|_| aside_name(&from.path));
-        let mut steps = MoveSteps::new(from, &to, user.root)?;
+        let mut steps = StoreSteps::new(from, &to, user.root)?;
         steps.block(aside.as_deref())?;
         steps.hold(&carried)?;
         steps.secrets(&store, &rewriter)?;
@@ -154,7 +152,7 @@ impl PodmanMove {
         }
         let (missing, has_networks) = missing_networks(&networks.all, &from.path);
         steps.networks(&missing, has_networks);
-        steps.place(before.is_some());
+        let steps = steps.place(before.is_some());
 
         let containers = rows.containers.iter().map(|(row, _)| row.clone());
         let mounted = mounted(plain, &containers.collect::<Vec<_>>());
@@ -163,12 +161,17 @@ impl PodmanMove {
         Ok(PodmanMove {
             steps_before: steps.early.len(),
             steps: [steps.early, steps.late].concat(),
-            request: shift_request(request, from.path.clone()),
+            request: shift_request(
+                user,
+                (RunKind::PodmanMigrate, Direction::Into),
+                vec![from.path.clone()],
+                request.options,
+            ),
             carried: carried.iter().cloned().chain(database).map(text).collect(),
             stamps: None,
             policy: Layout::new(DRIVER, carried, OverlayNamespace::User, &steps.rewritten),
             holds: store.holds()?,
-            troubled: [troubled(&rows.containers, user), networks.troubled].concat(),
+            incompatible: [incompatible(&rows.containers, user), networks.incompatible].concat(),
             binds: binds(&rows.containers, &rewriter.paths),
             notes: [rows.notes, networks.notes].concat(),
             networks: missing.into_iter().map(|it| it.name).collect(),
@@ -188,7 +191,7 @@ impl PodmanMove {
     /// # Errors
     /// There is no space for it, or no place, or an earlier one is there.
     pub fn copy(&self, request: &MoveRequest) -> Result<Option<PlannedCopy>, MoveError> {
-        if !request.copy {
+        if !request.options.copy {
             return Ok(None);
         }
         let original = Original {
@@ -255,25 +258,6 @@ const STOP_PODMAN: &str = "or root's Podman was used. What the run had made is r
 /// A name of a store: all are ASCII.
 fn text(name: Vec<u8>) -> String {
     String::from_utf8_lossy(&name).into_owned()
-}
-
-fn shift_request(request: &MoveRequest, tree: PathBuf) -> ShiftRequest {
-    ShiftRequest {
-        paths: vec![tree],
-        map: request.user.map.clone(),
-        direction: Direction::Into,
-        jobs: request.jobs,
-        walk: WalkOptions {
-            // A copy has neither.
-            outside_links: request.allow_outside_links || request.copy,
-            clear_flags: request.clear_flags || request.copy,
-            ..WalkOptions::default()
-        },
-        allow_in_use: false,
-        allow_system_path: true,
-        allow_home: true,
-        kind: RunKind::PodmanMigrate,
-    }
 }
 
 /// The name that the old database gets: the first that nothing has.

@@ -96,17 +96,17 @@ fn volume_note(name: &str, text: &str) -> Option<String> {
 pub(super) struct Networks {
     pub all: Vec<Network>,
     pub notes: Vec<String>,
-    pub troubled: Vec<(String, Obstacle)>,
+    pub incompatible: Vec<(String, Obstacle)>,
 }
 
 pub(super) fn networks_of(rows: &Rows) -> Result<Networks, MoveError> {
     let all = Network::all_in(Path::new(networks::ROOTS))?;
-    let mut troubled = Vec::new();
+    let mut incompatible = Vec::new();
     for (row, config) in &rows.containers {
         let missing = config
             .own_networks()
             .find(|name| !all.iter().any(|it| it.name == *name));
-        troubled.extend(missing.map(|name| {
+        incompatible.extend(missing.map(|name| {
             let obstacle = Obstacle {
                 what: format!(
                     "is in the network {name}, of which there is no file in {}",
@@ -121,7 +121,7 @@ pub(super) fn networks_of(rows: &Rows) -> Result<Networks, MoveError> {
     Ok(Networks {
         notes: all.iter().filter_map(Network::obstacle).collect(),
         all,
-        troubled,
+        incompatible,
     })
 }
 
@@ -132,7 +132,7 @@ pub(super) fn missing_networks(all: &[Network], store: &Path) -> (Vec<Network>, 
     (missing.cloned().collect(), there.symlink_metadata().is_ok())
 }
 
-pub(super) fn troubled(
+pub(super) fn incompatible(
     all: &[(ContainerRow, Config)],
     user: &RootlessUser,
 ) -> Vec<(String, Obstacle)> {

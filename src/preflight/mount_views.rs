@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::fs::containing_mount::{Found, mount_of};
+use crate::fs::containing_mount::{ContainingMount, mount_of};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::mount_view::View;
 use crate::fs::mountinfo::{self, Mount};
@@ -155,13 +155,15 @@ pub fn idmapped(path: &Path) -> Option<MountViewError> {
     let pin = PinnedFile::exactly(&path).ok()?;
     let mounts = mountinfo::of_this_thread().ok()?;
     match mount_of(&pin, &mounts).ok()? {
-        Found::Listed(mount) if mount.idmapped => Some(MountViewError::Idmapped {
+        ContainingMount::Listed(mount) if mount.idmapped => Some(MountViewError::Idmapped {
             path,
             point: mount.point.clone(),
             below: None,
             names_trees: true,
         }),
-        Found::Unlisted { idmapped: true, .. } => Some(MountViewError::IdmappedOutside { path }),
+        ContainingMount::Unlisted { idmapped: true, .. } => {
+            Some(MountViewError::IdmappedOutside { path })
+        }
         _ => None,
     }
 }
@@ -194,7 +196,7 @@ pub fn check(roots: &[Root], trees: usize, walked: Walked<'_>) -> Result<(), Mou
     let mut unlisted: Vec<Mount> = Vec::new();
     for root in roots {
         let found = mount_of(&root.pin, &mounts).map_err(unknown(&root.path))?;
-        if let Found::Unlisted { idmapped: true, .. } = found {
+        if let ContainingMount::Unlisted { idmapped: true, .. } = found {
             let path = root.path.clone();
             return Err(MountViewError::IdmappedOutside { path });
         }
@@ -249,10 +251,10 @@ pub fn check(roots: &[Root], trees: usize, walked: Walked<'_>) -> Result<(), Mou
 }
 
 /// A mount whose mount point lies outside of the chroot of this process, as if that were its top.
-fn as_top_of_chroot(found: Found<'_>) -> Option<Mount> {
+fn as_top_of_chroot(found: ContainingMount<'_>) -> Option<Mount> {
     match found {
-        Found::Listed(_) => None,
-        Found::Unlisted {
+        ContainingMount::Listed(_) => None,
+        ContainingMount::Unlisted {
             id,
             idmapped,
             device,

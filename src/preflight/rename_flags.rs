@@ -73,14 +73,14 @@ const BY_TYPE: &[(&str, Needs)] = &[
 
 /// A filesystem whose type does not tell what it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Untold {
+pub struct UntestedRename {
     /// A directory on it.
     pub path: PathBuf,
     /// Its type.
     pub fs_type: String,
 }
 
-impl std::fmt::Display for Untold {
+impl std::fmt::Display for UntestedRename {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
@@ -107,14 +107,14 @@ pub fn check_known(
     path: &Path,
     needs: Needs,
     is_tree: bool,
-) -> Result<Option<Untold>, UnsuitableRoot> {
+) -> Result<Option<UntestedRename>, UnsuitableRoot> {
     let fs_type = type_of(dir);
     let known = BY_TYPE.iter().find(|entry| entry.0 == fs_type);
     match known {
         Some((_, has)) if needs.is_met_by(*has) => Ok(None),
         Some((_, has)) => Err(lacking(path, fs_type, needs, *has, is_tree)),
         None if needs == Needs::default() => Ok(None),
-        None => Ok(Some(Untold {
+        None => Ok(Some(UntestedRename {
             path: path.to_owned(),
             fs_type,
         })),
@@ -132,7 +132,7 @@ pub fn check_tried(
     needs: Needs,
     is_tree: bool,
 ) -> Result<(), UnsuitableRoot> {
-    let Some(untold) = check_known(dir, path, needs, is_tree)? else {
+    let Some(untested) = check_known(dir, path, needs, is_tree)? else {
         return Ok(());
     };
     let has = tried(dir).map_err(|errno| UnsuitableRoot::RenameUntried {
@@ -141,7 +141,7 @@ pub fn check_tried(
     })?;
     match needs.is_met_by(has) {
         true => Ok(()),
-        false => Err(lacking(path, untold.fs_type, needs, has, is_tree)),
+        false => Err(lacking(path, untested.fs_type, needs, has, is_tree)),
     }
 }
 

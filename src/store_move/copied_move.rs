@@ -83,7 +83,7 @@ impl Original<'_> {
             "Make room there, or choose a place on another filesystem with {}",
             self.option
         );
-        copy.check_room(Amount::default(), Amount::default(), &help)?;
+        copy.check_space(Amount::default(), Amount::default(), &help)?;
         Ok(copy)
     }
 }

@@ -6,7 +6,8 @@
 //! - [`place`]: where a store is, and where it is to be; [`place_checks`]: whether it can go there
 //! - [`obstacle`]: what is different about a container in a rootless engine
 //! - [`layout`]: which inode goes through the map
-//! - [`steps`]: what both engines' plans rename and make
+//! - [`request`]: how a store is moved
+//! - [`steps`]: what both engines' plans rename and make; [`move_steps`]: the list of it
 //! - [`copy`]: a copy of a store; [`copied_move`]: where one is made for a move
 //! - [`execute`]: a move is carried out
 //! - `coreutils_cp`, [`top_time`], [`mtime`], [`unfinished_mark`]: what that needs
@@ -21,11 +22,13 @@ pub mod error;
 pub mod execute;
 pub mod files;
 pub mod layout;
+pub mod move_steps;
 pub mod mtime;
 pub mod names;
 pub mod obstacle;
 pub mod place;
 pub mod place_checks;
+pub mod request;
 pub mod stamps;
 pub mod steps;
 pub mod top_time;

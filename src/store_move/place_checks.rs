@@ -12,7 +12,7 @@ use crate::fs::{PinnedFile, attributes};
 use crate::ownership::{Ownership, access};
 
 /// What messages call an engine's store, and how another place is chosen.
-pub struct Words {
+pub struct Labels {
     /// The store: `data-root`.
     pub store: &'static str,
     /// What uses it: `daemon`.
@@ -34,10 +34,10 @@ pub struct Words {
 pub fn check_places(
     user: &RootlessUser,
     (from, to): (&Source, &Target),
-    words: &Words,
+    words: &Labels,
 ) -> Result<(), MoveError> {
     let (one, other) = (&from.path, to.path());
-    let Words { store, option, .. } = words;
+    let Labels { store, option, .. } = words;
     if one.starts_with(&other) || other.starts_with(one) {
         let why = format!(
             "is in the other {store}, or is the same. Choose another directory with {option}"
@@ -63,7 +63,7 @@ pub fn check_places(
 pub fn check_same_filesystem(
     user: &RootlessUser,
     (from, to): (&Source, &Target),
-    words: &Words,
+    words: &Labels,
 ) -> Result<(), MoveError> {
     let (here, there) = (stat_of(&from.path)?, stat_of(&to.anchor)?);
     let is_mount_point = to.there.is_some_and(|stat| stat.mount_root);
@@ -72,7 +72,7 @@ pub fn check_same_filesystem(
     }
     check_is_no_mount_point(to, words)?;
     let (user, from, to) = (&user.name, &from.path, to.path());
-    let Words {
+    let Labels {
         store,
         option,
         setting,
@@ -101,7 +101,7 @@ pub fn check_same_filesystem(
 ///
 /// # Errors
 /// Nothing can.
-pub fn check_is_no_mount_point(to: &Target, words: &Words) -> Result<(), MoveError> {
+pub fn check_is_no_mount_point(to: &Target, words: &Labels) -> Result<(), MoveError> {
     if !to.there.is_some_and(|stat| stat.mount_root) {
         return Ok(());
     }
@@ -121,7 +121,7 @@ pub fn check_is_no_mount_point(to: &Target, words: &Words) -> Result<(), MoveErr
 ///
 /// # Errors
 /// Names the directory that is in the way.
-pub fn check_is_reached(user: &RootlessUser, to: &Target, words: &Words) -> Result<(), MoveError> {
+pub fn check_is_reached(user: &RootlessUser, to: &Target, words: &Labels) -> Result<(), MoveError> {
     let gid = Gid::from_raw(user.root.1);
     let groups = CString::new(user.name.as_bytes()).ok();
     let groups = groups.and_then(|name| getgrouplist(&name, gid).ok());

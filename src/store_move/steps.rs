@@ -52,7 +52,7 @@ pub fn make_holder(root: usize) -> Step {
 }
 
 /// A name of the store that is renamed into the holder, with its inode.
-pub struct Held {
+pub struct StagedEntry {
     /// The name, in both.
     pub name: Vec<u8>,
     /// Its inode.
@@ -67,7 +67,7 @@ pub fn hold<N: AsRef<[u8]>>(
     root: usize,
     from: &Source,
     names: impl IntoIterator<Item = N>,
-) -> Result<(Vec<Step>, Vec<Held>), MoveError> {
+) -> Result<(Vec<Step>, Vec<StagedEntry>), MoveError> {
     let (mut steps, mut held) = (Vec::new(), Vec::new());
     for name in names {
         let name = name.as_ref();
@@ -77,7 +77,7 @@ pub fn hold<N: AsRef<[u8]>>(
             to: holder(root, &[name]),
             identity,
         });
-        held.push(Held {
+        held.push(StagedEntry {
             name: name.to_vec(),
             identity,
         });
@@ -110,7 +110,7 @@ pub fn make_parents(to: &Target, user: (u32, u32), mode: u32) -> impl Iterator<I
 }
 
 /// To a user: the holder gets the new place, and is the user's. `entry`: what is in it, to know it by.
-pub fn hand_over(to: &Target, entry: Held, user: (u32, u32), mode: u32) -> Step {
+pub fn hand_over(to: &Target, entry: StagedEntry, user: (u32, u32), mode: u32) -> Step {
     Step::HandOver {
         from: holder(0, &[]),
         to: to.top(),
@@ -149,7 +149,7 @@ pub fn set_aside<N: AsRef<[u8]>>(
 }
 
 /// From a user: everything gets its place in root's store, `last` last, which takes the place of the guard.
-pub fn place_all(held: Vec<Held>, last: &str, guard: &str) -> Vec<Step> {
+pub fn place_all(held: Vec<StagedEntry>, last: &str, guard: &str) -> Vec<Step> {
     let (lasts, others): (Vec<_>, Vec<_>) =
         (held.into_iter()).partition(|it| it.name == last.as_bytes());
     let mut steps: Vec<Step> = (others.into_iter())

@@ -8,7 +8,7 @@ use super::MoveError;
 use crate::host::missing_ranges::MissingRanges;
 use crate::host::subid_source::{self, Ranges};
 use crate::host::subids;
-use crate::idmap::{IdMap, Reader, map_from_subid};
+use crate::idmap::{IdMap, SubidReader, map_from_subid};
 
 /// A user who runs Docker or Podman rootless.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl RootlessUser {
             }
         }
         let uid = Some(root.0);
-        let ranges = map_from_subid(&found.name, uid, &subuid, &subgid, Reader::Any)?;
+        let ranges = map_from_subid(&found.name, uid, &subuid, &subgid, SubidReader::Any)?;
         let map = IdMap::rootless(root, &ranges).map_err(|error| {
             bad(format!(
                 "{error}. Give the user other ranges: `usermod --add-subuids 300000-365535 --add-subgids 300000-365535 {}`",

@@ -78,22 +78,22 @@ fn failed(names: &[Vec<u8>], errno: Errno) -> ProbeFailure {
 }
 
 /// What is known of an entry.
-struct Found {
+struct EntryStat {
     /// `None` where the user may not know even that.
     kind: Option<FileType>,
     uid: u32,
 }
 
-fn look(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Found>, Errno> {
+fn look(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Option<EntryStat>, Errno> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     let wanted = StatxFlags::TYPE | StatxFlags::UID;
     match rustix::fs::statx(dir, name, flags, wanted) {
-        Ok(found) => Ok(Some(Found {
+        Ok(found) => Ok(Some(EntryStat {
             kind: Some(FileType::from_st_mode(found.stx_mode.into())),
             uid: found.stx_uid,
         })),
         Err(Errno::NOENT) => Ok(None),
-        Err(Errno::ACCESS) => Ok(Some(Found {
+        Err(Errno::ACCESS) => Ok(Some(EntryStat {
             kind: None,
             uid: OVERFLOW,
         })),
@@ -102,7 +102,7 @@ fn look(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Found>, Errno> {
 }
 
 /// What is missing of `r`, `w` and `x`.
-fn lacks(dir: BorrowedFd<'_>, name: &[u8], found: &Found, uid: u32, write: bool) -> String {
+fn lacks(dir: BorrowedFd<'_>, name: &[u8], found: &EntryStat, uid: u32, write: bool) -> String {
     if found.kind == Some(FileType::Symlink) {
         return String::new();
     }

@@ -24,7 +24,7 @@ pub struct PrepareRequest {
     /// The trees, the map, and how the run is limited.
     pub shift: ShiftRequest,
     /// The user to whom everything is given.
-    pub owners: Owners,
+    pub owners: VolumeOwners,
     /// For each path that is shared, and not given away, whether the container only reads.
     pub share: Option<Vec<bool>>,
     /// Directories that are missing are made.
@@ -39,7 +39,7 @@ pub struct PrepareRequest {
 
 /// To whom everything below the paths is given.
 #[derive(Clone, Debug)]
-pub enum Owners {
+pub enum VolumeOwners {
     /// To nobody: ids go through the map.
     Mapped,
     /// This container user.
@@ -48,13 +48,13 @@ pub enum Owners {
     EachPath(Vec<ContainerUser>),
 }
 
-impl Owners {
+impl VolumeOwners {
     /// To whom the path with this number is given.
     pub fn of_path(&self, number: usize) -> Option<&ContainerUser> {
         match self {
-            Owners::Mapped => None,
-            Owners::One(user) => Some(user),
-            Owners::EachPath(users) => users.get(number),
+            VolumeOwners::Mapped => None,
+            VolumeOwners::One(user) => Some(user),
+            VolumeOwners::EachPath(users) => users.get(number),
         }
     }
 }

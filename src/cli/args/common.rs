@@ -88,7 +88,7 @@ impl QuietArgs {
 /// mappings.
 const MOST_JOBS: i64 = 256;
 
-/// How hard a command works: less, where others need the machine meanwhile
+/// What limits a command, where others need the machine meanwhile
 #[derive(Clone, Debug, Args)]
 pub struct LimitArgs {
     /// Number of threads, 1 to 256 [default: 2 per CPU, at most 16; 1 with --nice or --rate]
@@ -162,6 +162,35 @@ pub struct GuardedArgs {
     pub allow_outside_links: bool,
 }
 
+/// What commands on whole stores take that show what they would do
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// Change nothing; show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
+    /// .zst
+    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
+    pub manifest: Option<PathBuf>,
+}
+
+/// How a run of such a command goes, and what it says
+#[derive(Clone, Debug, Args)]
+pub struct ExecutionArgs {
+    /// Its limits
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// The question
+    #[command(flatten)]
+    pub confirm: ConfirmArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// What `idshift shift` and `idshift prepare` both take
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -178,9 +207,9 @@ pub struct RunArgs {
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
-    /// How hard it works
+    /// Its limits
     #[command(flatten)]
-    pub effort: LimitArgs,
+    pub limits: LimitArgs,
     /// Which of it
     #[command(flatten)]
     pub scope: ScopeArgs,

@@ -7,7 +7,8 @@ use clap_complete::ArgValueCompleter;
 
 use super::candidates;
 use super::common::{
-    ConfirmArgs, GuardedArgs, LimitArgs, ObstacleArgs, OutputArgs, QuietArgs, StoreArgs,
+    ExecutionArgs, GuardedArgs, LimitArgs, ObstacleArgs, OutputArgs, PreviewArgs, QuietArgs,
+    StoreArgs,
 };
 use super::map_source::MapSource;
 use super::rootless::{RevertRootlessArgs, RootlessArgs};
@@ -69,9 +70,9 @@ pub struct AuditArgs {
     /// Journals, for runs that are not finished
     #[command(flatten)]
     pub store: StoreArgs,
-    /// How hard it works
+    /// Its limits
     #[command(flatten)]
-    pub effort: LimitArgs,
+    pub limits: LimitArgs,
     /// Skip reading the layers of the containerd image store. Faster, but damaged layers are not found
     #[arg(long)]
     pub quick: bool,
@@ -101,31 +102,18 @@ pub struct MigrationArgs {
     /// The daemon
     #[command(flatten)]
     pub daemon: DaemonArgs,
-    /// Change nothing; show what would be done
-    #[arg(long)]
-    pub dry_run: bool,
-    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
-    /// .zst
-    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
-    pub manifest: Option<PathBuf>,
+    /// The dry run
+    #[command(flatten)]
+    pub preview: PreviewArgs,
     /// Create the user dockremap and its ranges if they are missing, as dockerd does
     #[arg(long)]
     pub create_user: bool,
     /// What cannot simply be shifted
     #[command(flatten)]
     pub obstacles: ObstacleArgs,
-    /// How hard it works
+    /// The run
     #[command(flatten)]
-    pub effort: LimitArgs,
-    /// Journals
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// The question
-    #[command(flatten)]
-    pub confirm: ConfirmArgs,
-    /// Output
-    #[command(flatten)]
-    pub output: OutputArgs,
+    pub execution: ExecutionArgs,
 }
 
 /// `idshift docker migrate`
@@ -266,26 +254,13 @@ pub struct RebaseArgs {
     /// The new range [default: that of the user in userns-remap]
     #[arg(long, value_name = "MAP")]
     pub to: Option<MapSource>,
-    /// Change nothing; show what would be done
-    #[arg(long)]
-    pub dry_run: bool,
-    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
-    /// .zst
-    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
-    pub manifest: Option<PathBuf>,
+    /// The dry run
+    #[command(flatten)]
+    pub preview: PreviewArgs,
     /// What is not changed by default
     #[command(flatten)]
     pub guarded: GuardedArgs,
-    /// How hard it works
+    /// The run
     #[command(flatten)]
-    pub effort: LimitArgs,
-    /// Journals
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// The question
-    #[command(flatten)]
-    pub confirm: ConfirmArgs,
-    /// Output
-    #[command(flatten)]
-    pub output: OutputArgs,
+    pub execution: ExecutionArgs,
 }

@@ -29,7 +29,8 @@ use super::version;
 pub use binds::BindsArgs;
 pub use check::{CheckArgs, ProbeArgs};
 pub use common::{
-    ConfirmArgs, Immutable, LimitArgs, MapArgs, OutputArgs, QuietArgs, RunArgs, StoreArgs,
+    ConfirmArgs, ExecutionArgs, Immutable, LimitArgs, MapArgs, OutputArgs, PreviewArgs, QuietArgs,
+    RunArgs, StoreArgs,
 };
 pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
 use super::candidates;
-use super::common::{ConfirmArgs, GuardedArgs, LimitArgs, OutputArgs, StoreArgs};
+use super::common::{ExecutionArgs, GuardedArgs, LimitArgs, OutputArgs, PreviewArgs, StoreArgs};
 
 /// `idshift podman`
 #[derive(Debug, Args)]
@@ -64,9 +64,9 @@ pub struct PodmanAuditArgs {
     /// Journals, for runs that are not finished
     #[command(flatten)]
     pub store: StoreArgs,
-    /// How hard it works
+    /// Its limits
     #[command(flatten)]
-    pub effort: LimitArgs,
+    pub limits: LimitArgs,
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,
@@ -136,23 +136,10 @@ pub struct PodmanMoveArgs {
     /// The stores
     #[command(flatten)]
     pub stores: StoresArgs,
-    /// Change nothing; show what would be done
-    #[arg(long)]
-    pub dry_run: bool,
-    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
-    /// .zst
-    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
-    pub manifest: Option<PathBuf>,
-    /// How hard it works
+    /// The dry run
     #[command(flatten)]
-    pub effort: LimitArgs,
-    /// Journals
+    pub preview: PreviewArgs,
+    /// The run
     #[command(flatten)]
-    pub store: StoreArgs,
-    /// The question
-    #[command(flatten)]
-    pub confirm: ConfirmArgs,
-    /// Output
-    #[command(flatten)]
-    pub output: OutputArgs,
+    pub execution: ExecutionArgs,
 }

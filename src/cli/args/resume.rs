@@ -19,9 +19,9 @@ pub struct ResumeArgs {
     /// Journal: id, number, path, or `latest`
     #[arg(default_value = "latest", add = ArgValueCompleter::new(candidates::journals))]
     pub journal: PathBuf,
-    /// How hard it works
+    /// Its limits
     #[command(flatten)]
-    pub effort: LimitArgs,
+    pub limits: LimitArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,

@@ -7,7 +7,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::candidates;
 
-use super::common::{ConfirmArgs, LimitArgs, OutputArgs, StoreArgs};
+use super::common::ExecutionArgs;
 
 /// `idshift rollback`
 #[derive(Debug, Args)]
@@ -33,16 +33,7 @@ pub struct RollbackArgs {
     /// beside it
     #[arg(long, value_name = "N")]
     pub up_to: Option<u32>,
-    /// How hard it works
+    /// The run
     #[command(flatten)]
-    pub effort: LimitArgs,
-    /// Journals
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// The question
-    #[command(flatten)]
-    pub confirm: ConfirmArgs,
-    /// Output
-    #[command(flatten)]
-    pub output: OutputArgs,
+    pub execution: ExecutionArgs,
 }

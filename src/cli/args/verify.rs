@@ -42,9 +42,9 @@ pub struct VerifyArgs {
     /// overlap
     #[arg(long)]
     pub assume_shifted: bool,
-    /// How hard it works
+    /// Its limits
     #[command(flatten)]
-    pub effort: LimitArgs,
+    pub limits: LimitArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,

@@ -1,5 +1,6 @@
 //! One file for each command: what was asked for is turned into a request, and its result into output.
 
+mod bind_note;
 pub mod binds;
 pub mod check;
 pub mod completions;

@@ -22,12 +22,12 @@ use crate::journal::Store;
 use crate::journal::record::RunKind;
 use crate::mounts::large::{LARGE, is_for_a_mount};
 use crate::ownership::Sharing;
-use crate::volume::prepare::{Owners, Preparation, PrepareRequest};
+use crate::volume::prepare::{Preparation, PrepareRequest, VolumeOwners};
 use crate::volume::user::ContainerUser;
 
 /// Runs it.
 pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.run.effort.apply().map_err(Failure::refused)?;
+    let limits = args.run.limits.apply().map_err(Failure::refused)?;
     let run = &args.run;
     let to_stdout = is_manifest_to_stdout(run.manifest.as_deref(), &run.output)?;
     let direction_asked = direction(args.reverse);
@@ -89,12 +89,12 @@ fn what_for_whom(
     args: &PrepareArgs,
     call: &mut Invocation,
     map: &IdMap,
-) -> Result<(Vec<PathBuf>, Owners, Vec<bool>), Failure> {
+) -> Result<(Vec<PathBuf>, VolumeOwners, Vec<bool>), Failure> {
     if !args.binds.is_given() {
         let owner = owner(args, map)?;
         return Ok((
             args.paths.clone(),
-            owner.map_or(Owners::Mapped, Owners::One),
+            owner.map_or(VolumeOwners::Mapped, VolumeOwners::One),
             vec![args.read_only; args.paths.len()],
         ));
     }

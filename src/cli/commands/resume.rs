@@ -14,7 +14,7 @@ use crate::journal::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.limits.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.store.journal_dir);
     let monitor = Terminal::new(args.output.quiet);
     monitor.phase(Phase::Reading, None);
@@ -22,7 +22,7 @@ pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     call.is_of_journal(&journal);
     announce::check_not_over(&args.journal, &journal, !journal.state.is_open(), &store)?;
     monitor.suspend(|| announce::announce("Resuming", &journal, &args.output));
-    let report = engine::resume(&journal, args.effort.threads(), limits.control(&monitor));
+    let report = engine::resume(&journal, args.limits.threads(), limits.control(&monitor));
     monitor.clear();
     let report = report?;
     print_report(call, &report, SummaryKind::Shift, &args.output, false, None);

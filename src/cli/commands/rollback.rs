@@ -21,10 +21,10 @@ use crate::store_move::copy::earlier;
 
 /// Runs it.
 pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.effort.apply().map_err(Failure::refused)?;
-    let store = Store::at(&args.store.journal_dir);
+    let limits = args.execution.limits.apply().map_err(Failure::refused)?;
+    let store = Store::at(&args.execution.store.journal_dir);
     let path = store.find(&args.journal)?;
-    let monitor = Terminal::new(args.output.quiet);
+    let monitor = Terminal::new(args.execution.output.quiet);
     monitor.phase(Phase::Reading, None);
     let journal = match args.up_to {
         Some(frames) => Journal::open_up_to(&path, frames)?,
@@ -32,17 +32,18 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     };
     call.is_of_journal(&journal);
     let is_over = journal.state == JournalState::Undone && journal.left() == 0;
-    if is_over && !args.output.quiet {
+    if is_over && !args.execution.output.quiet {
         tell_left(&journal);
     }
     announce::check_not_over(&args.journal, &journal, is_over, &store)?;
-    let is_asked = !args.dry_run && confirm::is_asked(&args.confirm, &args.output);
+    let is_asked =
+        !args.dry_run && confirm::is_asked(&args.execution.confirm, &args.execution.output);
     let doing = match (args.dry_run, is_asked) {
         (true, _) => "Would roll back",
         (false, true) => "Will roll back",
         (false, false) => "Rolling back",
     };
-    monitor.suspend(|| announce::announce(doing, &journal, &args.output));
+    monitor.suspend(|| announce::announce(doing, &journal, &args.execution.output));
     if is_asked {
         let answer =
             monitor.suspend(|| confirm::ask(&effects(&journal, args.force), &limits.cancel));
@@ -55,7 +56,7 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     let options = RollbackOptions {
         dry_run: args.dry_run,
         force: args.force,
-        jobs: args.effort.threads(),
+        jobs: args.execution.limits.threads(),
     };
     let report = engine::rollback(&journal, options, limits.control(&monitor));
     monitor.clear();
@@ -64,7 +65,7 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         true => SummaryKind::RollbackDryRun,
         false => SummaryKind::Rollback,
     };
-    print_report(call, &report, of, &args.output, false, None);
+    print_report(call, &report, of, &args.execution.output, false, None);
     if !args.dry_run && !unit::reload(&journal.header) {
         tell_sentences!("{}", unit::NOT_RELOADED);
     }
@@ -76,7 +77,7 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         );
     }
     let is_over = matches!(report.ending, Ending::Done | Ending::Nothing { .. });
-    if is_over && !args.dry_run && !args.output.quiet {
+    if is_over && !args.dry_run && !args.execution.output.quiet {
         tell_left(&journal);
     }
     Ok(Exit::from(&report))

@@ -18,7 +18,7 @@ use crate::journal::record::{RunKind, WalkOptions};
 
 /// Runs it.
 pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.run.effort.apply().map_err(Failure::refused)?;
+    let limits = args.run.limits.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.run.store.journal_dir);
     let to_stdout = is_manifest_to_stdout(args.run.manifest.as_deref(), &args.run.output)?;
     let monitor = Terminal::new(args.run.output.quiet);
@@ -80,7 +80,7 @@ pub fn request(
         paths: paths.to_vec(),
         map,
         direction,
-        jobs: args.effort.threads(),
+        jobs: args.limits.threads(),
         walk: WalkOptions {
             exclude: args.scope.globs(),
             cross_mounts: args.scope.cross_mounts,
@@ -136,7 +136,7 @@ fn reviewed_request(
         paths: roots,
         map: header.map.clone(),
         direction: header.direction,
-        jobs: args.run.effort.threads(),
+        jobs: args.run.limits.threads(),
         walk: WalkOptions {
             keep_going: args.run.obstacles.keep_going,
             ..header.walk.clone()

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::copied;
 use super::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::announce::rollback_latest;
-use crate::cli::args::{ConfirmArgs, MigrationArgs, OutputArgs, PodmanMoveArgs};
+use crate::cli::args::{ExecutionArgs, MigrationArgs, PodmanMoveArgs, PreviewArgs};
 use crate::cli::confirm::{self, Answer};
-use crate::cli::effort::Limits;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::limits::Limits;
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
@@ -23,21 +23,15 @@ use crate::store_move::unfinished_run::unfinished_run;
 
 /// What both engines' commands have in common.
 pub struct MoveArgs<'a> {
-    dry_run: bool,
-    manifest: Option<&'a Path>,
-    journal_dir: &'a Path,
-    confirm: &'a ConfirmArgs,
-    output: &'a OutputArgs,
+    preview: &'a PreviewArgs,
+    execution: &'a ExecutionArgs,
 }
 
 impl<'a> From<&'a PodmanMoveArgs> for MoveArgs<'a> {
     fn from(args: &'a PodmanMoveArgs) -> MoveArgs<'a> {
         MoveArgs {
-            dry_run: args.dry_run,
-            manifest: args.manifest.as_deref(),
-            journal_dir: &args.store.journal_dir,
-            confirm: &args.confirm,
-            output: &args.output,
+            preview: &args.preview,
+            execution: &args.execution,
         }
     }
 }
@@ -45,11 +39,8 @@ impl<'a> From<&'a PodmanMoveArgs> for MoveArgs<'a> {
 impl<'a> From<&'a MigrationArgs> for MoveArgs<'a> {
     fn from(args: &'a MigrationArgs) -> MoveArgs<'a> {
         MoveArgs {
-            dry_run: args.dry_run,
-            manifest: args.manifest.as_deref(),
-            journal_dir: &args.store.journal_dir,
-            confirm: &args.confirm,
-            output: &args.output,
+            preview: &args.preview,
+            execution: &args.execution,
         }
     }
 }
@@ -57,7 +48,15 @@ impl<'a> From<&'a MigrationArgs> for MoveArgs<'a> {
 impl MoveArgs<'_> {
     /// The command that undoes the run.
     pub fn undo(&self) -> String {
-        rollback_latest(self.journal_dir)
+        rollback_latest(&self.execution.store.journal_dir)
+    }
+
+    fn manifest(&self) -> Option<&Path> {
+        self.preview.manifest.as_deref()
+    }
+
+    fn store(&self) -> Store {
+        Store::at(&self.execution.store.journal_dir)
     }
 }
 
@@ -81,8 +80,8 @@ impl CutShort<'_> {
         prepare: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, Failure> {
         call.is_of(&[self.now.to_path_buf()]);
-        is_manifest_to_stdout(args.manifest, args.output)?;
-        let store = Store::at(args.journal_dir);
+        is_manifest_to_stdout(args.manifest(), &args.execution.output)?;
+        let store = args.store();
         prepare().map_err(|error| self.first(&store, error))
     }
 
@@ -111,7 +110,7 @@ pub type Execute<'a, E> =
     dyn Fn(Option<&PlannedCopy>, &Store, RunControl<'_>) -> Result<Report, ExecuteError<E>> + 'a;
 
 /// A plan, and what is said of it.
-pub struct Move<'a, E> {
+pub struct MoveCommand<'a, E> {
     /// The plan.
     pub plan: Plan<'a>,
     /// What keeps it from being done now.
@@ -128,7 +127,7 @@ pub struct Move<'a, E> {
     pub last_note: Option<String>,
 }
 
-impl<E: ToString> Move<'_, E> {
+impl<E: ToString> MoveCommand<'_, E> {
     /// Carries it out, or shows it.
     ///
     /// # Errors
@@ -139,17 +138,17 @@ impl<E: ToString> Move<'_, E> {
         limits: &Limits,
         call: &mut Invocation,
     ) -> Result<Exit, Failure> {
-        let to_stdout = is_manifest_to_stdout(args.manifest, args.output)?;
-        let store = Store::at(args.journal_dir);
-        let monitor = Terminal::new(args.output.quiet);
+        let to_stdout = is_manifest_to_stdout(args.manifest(), &args.execution.output)?;
+        let store = args.store();
+        let monitor = Terminal::new(args.execution.output.quiet);
         let control = limits.control(&monitor);
-        self.refuse(args.dry_run, cut_short, &store, control)?;
+        self.refuse(args.preview.dry_run, cut_short, &store, control)?;
         let copy = (self.copy)().map_err(|error| cut_short.first(&store, error))?;
         let copy = copy.as_ref();
-        let (report, of) = match args.dry_run {
+        let (report, of) = match args.preview.dry_run {
             true => (self.dry_run(args, &store, control)?, SummaryKind::DryRun),
             false => {
-                if confirm::is_asked(args.confirm, args.output) {
+                if confirm::is_asked(&args.execution.confirm, &args.execution.output) {
                     // Whoever is asked is not refused afterwards.
                     drop(self.plan.lock(&store, control)?);
                     let lines = (self.question)(copy);
@@ -170,9 +169,16 @@ impl<E: ToString> Move<'_, E> {
             }
         };
         monitor.clear();
-        print_report(call, &report, of, args.output, to_stdout, args.manifest);
-        if !args.output.quiet {
-            let of_copy = copy.map(|it| copied::notes(it, &report, args.dry_run));
+        print_report(
+            call,
+            &report,
+            of,
+            &args.execution.output,
+            to_stdout,
+            args.manifest(),
+        );
+        if !args.execution.output.quiet {
+            let of_copy = copy.map(|it| copied::notes(it, &report, args.preview.dry_run));
             let notes = (self.notes)(&report).into_iter();
             let notes = notes.chain(of_copy.into_iter().flatten());
             for note in notes.chain(self.last_note) {
@@ -213,7 +219,7 @@ impl<E: ToString> Move<'_, E> {
         store: &Store,
         control: RunControl<'_>,
     ) -> Result<Report, Failure> {
-        let manifest = args.manifest.map(open_manifest).transpose()?;
+        let manifest = args.manifest().map(open_manifest).transpose()?;
         let mut report = self.plan.dry_run(store, manifest, control)?;
         report.would_refuse.append(&mut self.blockers.others);
         Ok(report)

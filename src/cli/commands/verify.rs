@@ -14,7 +14,7 @@ use crate::journal::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.limits.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.quiet);
     let control = limits.control(&monitor);
     let report = match args.map.is_given() {
@@ -24,7 +24,7 @@ pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             let journal = journal(args)?;
             call.is_of_journal(&journal);
             monitor.suspend(|| announce::announce("Verifying", &journal, &args.output));
-            engine::verify_journal(&journal, args.effort.threads(), control)
+            engine::verify_journal(&journal, args.limits.threads(), control)
         }
     };
     monitor.clear();
@@ -45,7 +45,7 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
         paths: args.what.clone(),
         map: args.map.resolve(args.output.quiet)?,
         direction: direction(args.reverse),
-        jobs: args.effort.threads(),
+        jobs: args.limits.threads(),
         walk: WalkOptions {
             exclude: args.scope.globs(),
             cross_mounts: args.scope.cross_mounts,

@@ -21,7 +21,9 @@ impl MapArgs {
         let daemon = DaemonStart::of_host(None).settings();
         let found = self.or_of_daemon(&daemon.map_err(Failure::refused)?.remap_to(None))?;
         match &found.subid {
-            Some(user) if direction == Direction::OutOf && subid::of_user(DEFAULT_USER).is_ok() => {
+            Some(user)
+                if direction == Direction::OutOf && subid::map_of_user(DEFAULT_USER).is_ok() =>
+            {
                 Err(Failure::refused(format!(
                     "no map is named, and the files can be in two ranges: Docker on this host remaps to {user}, and \
                     {DEFAULT_USER} has a range, too. Add --subid {user} or --subid {DEFAULT_USER}"

@@ -16,7 +16,7 @@ use crate::docker::daemon_json::DaemonJson;
 use crate::docker::remap::Remap;
 use crate::host::subid_source;
 use crate::idmap::notation::incus::RootRanges;
-use crate::idmap::notation::{self, NotationError, Source, uid_map};
+use crate::idmap::notation::{self, NotationError, NotationSource, uid_map};
 use crate::idmap::{IdMap, RangeMap};
 
 /// No configuration is larger, in bytes.
@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
     };
     let bytes = bytes(path).map_err(|error| Failure::refused(format!("{name}: {error}")))?;
     let described = notation::describe(&bytes, &name).map_err(Failure::refused)?;
-    if user.is_some() && !matches!(described.source, Source::Podman(_)) {
+    if user.is_some() && !matches!(described.source, NotationSource::Podman(_)) {
         return Err(Failure::usage(format!(
             "{name}: already has host ids; --subid is only for --uidmap and --gidmap of rootless Podman. \
             Leave out one of the two"
@@ -56,17 +56,17 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
         ..NamedMap::plain(IdMap::identity(), format!("{name} ({})", described.tool))
     };
     match described.source {
-        Source::Map(map) => named.map = map,
-        Source::HostIds => named.is_hosts = true,
-        Source::Half(half) => {
+        NotationSource::Map(map) => named.map = map,
+        NotationSource::HostIds => named.is_hosts = true,
+        NotationSource::Half(half) => {
             named.map = both_halves(path, half, &name)?;
             named.is_hosts = named.map == IdMap::identity();
         }
-        Source::RootRanges(ranges) => {
+        NotationSource::RootRanges(ranges) => {
             named.map = of_root(&ranges, &name, &mut named.notes)?;
             named.owners = vec!["root".into(), "0".into()];
         }
-        Source::DaemonJson => match remap_user(path, &name)? {
+        NotationSource::DaemonJson => match remap_user(path, &name)? {
             Some(user) => {
                 let remap = Remap::resolve(&user).map_err(Failure::refused)?;
                 named.map = remap.map;
@@ -74,7 +74,7 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
             }
             None => named.is_hosts = true,
         },
-        Source::Podman(maps) => {
+        NotationSource::Podman(maps) => {
             let map = match user {
                 Some(user) => maps.of_user(user, &subid::rootless(user)?),
                 None => maps.of_root(),

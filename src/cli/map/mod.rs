@@ -88,7 +88,7 @@ impl MapArgs {
         }
         match &self.map_from {
             Some(path) => file::read(path, self.subid.as_deref()),
-            None => subid::of_user(self.subid.as_deref().unwrap_or(DEFAULT_USER)),
+            None => subid::map_of_user(self.subid.as_deref().unwrap_or(DEFAULT_USER)),
         }
     }
 

@@ -16,7 +16,7 @@ impl MapSource {
                 let source = map.to_string();
                 Ok(NamedMap::plain(map, source))
             }
-            MapSource::Subid(user) => subid::of_user(user),
+            MapSource::Subid(user) => subid::map_of_user(user),
             MapSource::Host => Ok(NamedMap::plain(IdMap::identity(), "host")),
             MapSource::File(path) => file::read(Path::new(path), None),
         }

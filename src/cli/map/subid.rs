@@ -6,10 +6,10 @@ use super::NamedMap;
 use crate::cli::exit::Failure;
 use crate::host::missing_ranges::MissingRanges;
 use crate::host::subid_source::{self, Ranges};
-use crate::idmap::{IdMap, Reader, map_from_subid};
+use crate::idmap::{IdMap, SubidReader, map_from_subid};
 
 /// The user's ranges as one map, container ids counting up from 0.
-pub(super) fn of_user(user: &str) -> Result<NamedMap, Failure> {
+pub(super) fn map_of_user(user: &str) -> Result<NamedMap, Failure> {
     let number = user.parse().ok();
     let account = account(user);
     let uid = number.or(account.as_ref().map(|account| account.uid.as_raw()));
@@ -27,7 +27,8 @@ pub(super) fn of_user(user: &str) -> Result<NamedMap, Failure> {
             )));
         }
     }
-    let map = map_from_subid(user, uid, &subuid, &subgid, Reader::Any).map_err(Failure::refused)?;
+    let map =
+        map_from_subid(user, uid, &subuid, &subgid, SubidReader::Any).map_err(Failure::refused)?;
     let source = match were_asked_for {
         true => format!("getsubids {user}"),
         false => format!("{user} in /etc/subuid and /etc/subgid"),
@@ -51,7 +52,7 @@ pub(super) fn rootless(user: &str) -> Result<IdMap, Failure> {
             "--subid {user}: there is no user {user}: `getent passwd` lists those that are there"
         ))
     })?;
-    let ranges = of_user(user)?.map;
+    let ranges = map_of_user(user)?.map;
     let own = (account.uid.as_raw(), account.gid.as_raw());
     IdMap::rootless(own, &ranges).map_err(Failure::refused)
 }

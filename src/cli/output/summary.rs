@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::cli::output::run_words::RunWords;
 use crate::cli::output::table::{said_of, sentences, width, width_of_stderr};
 use crate::cli::output::text::{bytes, count, one_line, path};
-use crate::engine::report::SetAside;
+use crate::engine::report::RenamedObstacle;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::id::argument;
 use crate::journal::{Journal, JournalError};
@@ -227,13 +227,13 @@ fn problems(text: &mut String, problems: &[Problem], all: u64, listed: Listed) {
     }
 }
 
-fn set_aside(text: &mut String, all: &[SetAside], width: Option<usize>) {
+fn set_aside(text: &mut String, all: &[RenamedObstacle], width: Option<usize>) {
     if all.is_empty() {
         return;
     }
     let what = "Other entries were in the way of a step. They were renamed and kept:";
     let _ = writeln!(text, "\n{}", sentences(what, width));
-    for SetAside { from, to } in all {
+    for RenamedObstacle { from, to } in all {
         let now = format!("is now {}", path(to));
         let _ = writeln!(text, "{}", said_of(&path(from), &now, width));
     }

@@ -13,7 +13,7 @@ use crate::fs::escape::shell_word;
 
 /// A container that will not work as it is.
 #[derive(Clone, Debug, Serialize)]
-pub struct Troubled {
+pub struct IncompatibleContainer {
     /// Its name.
     pub container: String,
     /// What is wrong.
@@ -23,17 +23,17 @@ pub struct Troubled {
 }
 
 /// What is wrong with this container. `obstacle`: why it does not start remapped.
-pub fn troubles(
+pub fn incompatibilities(
     container: &Container,
     files: &ContainerFiles,
     obstacle: Option<&str>,
     root: &DockerRoot,
     remap: Option<&Remap>,
     is_converted: bool,
-) -> Vec<Troubled> {
-    let mut troubles = Vec::new();
+) -> Vec<IncompatibleContainer> {
+    let mut found = Vec::new();
     let mut trouble = |why: String, remedy: &str| {
-        troubles.push(Troubled {
+        found.push(IncompatibleContainer {
             container: container.name.clone(),
             why,
             remedy: remedy.to_string(),
@@ -91,5 +91,5 @@ pub fn troubles(
             "after the migration, remove it with `docker rm` and create it again with `docker run`. Its volumes stay",
         );
     }
-    troubles
+    found
 }

@@ -1,6 +1,7 @@
 //! What an operator should know before a data-root is migrated. Reads only; also on a live host.
 //!
 //! - [`readiness`]: what stands in the way
+//! - [`remapped_roots`]: roots that are remapped already, and what earlier migrations left
 //! - [`containers`]: containers that will not work as they are
 //! - [`selinux`]: labels of the remapped root
 //! - [`state`]: whose images, containers and volumes there are
@@ -11,6 +12,7 @@
 
 pub mod containers;
 pub mod readiness;
+pub mod remapped_roots;
 mod selinux;
 pub mod state;
 pub mod store;
@@ -34,7 +36,7 @@ use super::migration_plan::shifted_before;
 use crate::engine::RunControl;
 use crate::host::{Finding, Level};
 use crate::journal::{Store, name};
-use containers::Troubled;
+use containers::IncompatibleContainer;
 use state::RootState;
 use strategies::Strategy;
 use survey::Survey;
@@ -68,7 +70,7 @@ pub struct Audit {
     /// Names of containers that run.
     pub running: Vec<String>,
     /// Containers that will not start, or not work, remapped.
-    pub containers: Vec<Troubled>,
+    pub containers: Vec<IncompatibleContainer>,
     /// Host bind mounts.
     pub bind_mounts: Vec<BindMount>,
     /// Volumes whose content is elsewhere, and what becomes of it.
@@ -120,7 +122,7 @@ pub fn audit(
     let containers = survey.containers()?;
     let store = survey.image_store(&containers, options.quick, control)?;
     let before = shifted_before(journals, &survey.top);
-    let (inventory, troubled) =
+    let (inventory, incompatible) =
         survey.bind_mounts(&containers, &store.converted, &before, control)?;
     let running = survey.running(containers, store.summary.as_ref());
     let idmapped_roots = survey.idmapped_roots()?;
@@ -150,7 +152,7 @@ pub fn audit(
         strategies,
         findings: survey.findings,
         running,
-        containers: troubled,
+        containers: incompatible,
         bind_mounts: inventory.bind_mounts,
         volumes_elsewhere: inventory.volumes,
         is_idmapped: survey.is_idmapped,

@@ -2,15 +2,12 @@
 
 use std::path::Path;
 
-use crate::docker::conversion::leftover;
-use crate::docker::conversion::leftover::staging_name;
+use super::remapped_roots::remapped_roots;
 use crate::docker::conversion::plan::Conversion;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::image_options::ImageOptions;
-use crate::docker::data_root::{
-    ASIDE, CONVERTED, COPY, DockerRoot, count, is_remapped_name, names,
-};
+use crate::docker::data_root::{DockerRoot, count, is_remapped_name, names};
 pub use crate::docker::findings::{command_line, idmapped};
 use crate::docker::findings::{driver, in_use_root, parents, ranges};
 use crate::docker::idmapped::IdmappedRoot;
@@ -24,7 +21,6 @@ use crate::host::{Finding, kernel, runtime, subids};
 use crate::preflight;
 use crate::preflight::in_use::{self, TreeInUse};
 use crate::preflight::in_use::{remedy_of_service, users};
-use crate::store_move::copy::earlier;
 
 /// The host, its ranges and its daemon's settings. `new_user` is what would be made where there are
 /// no ranges.
@@ -178,115 +174,6 @@ pub fn daemon(
     findings
 }
 
-fn left_over(top: &Path, name: &str) -> Finding {
-    let path = top.join(name);
-    if name.starts_with(COPY) && !earlier::is_unused(&path) {
-        let found = format!(
-            "{name} is the copy of an earlier migration that was undone; what was written to it since may be nowhere else"
-        );
-        let help = format!(
-            "look at it; mv {} /root/ keeps it out of the data-root",
-            shell_word(&path)
-        );
-        return Finding::ok(REMAPPED_ROOT, found).remedy(help);
-    }
-    let found = format!("{name} is left over from an earlier migration; it stays");
-    let help = format!(
-        "rm -rf {}, when you do not need it any more",
-        shell_word(&path)
-    );
-    Finding::ok(REMAPPED_ROOT, found).remedy(help)
-}
-
-/// What is said of roots of remapped daemons.
-pub const REMAPPED_ROOT: &str = "remapped root";
-
-fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> {
-    let mut findings = Vec::new();
-    let range_dir = remap.dir_name();
-    for name in names(top)? {
-        if name.starts_with(ASIDE) || name.starts_with(COPY) {
-            findings.push(left_over(top, &name));
-        }
-        findings.extend(unfinished_conversion(top, &name, &range_dir));
-        if !is_remapped_name(&name) {
-            continue;
-        }
-        let plain = image_store::content_of(&DockerRoot::at(top))?;
-        // Of one that is remapped by a mount, more is told elsewhere.
-        if IdmappedRoot::find(top, &name)?.is_some() {
-            findings.extend(plain.map(|plain| beside_it(&name, &plain)));
-            continue;
-        }
-        let content = image_store::content_of(&DockerRoot::at(top.join(&name)))?;
-        let is_own = name == range_dir;
-        findings.push(remapped_root(
-            &name,
-            is_own,
-            content.as_deref(),
-            plain.as_deref(),
-        ));
-    }
-    Ok(findings)
-}
-
-/// A remapped root, with its content and that of the plain one; `is_own`: it is of the daemon's range.
-fn remapped_root(name: &str, is_own: bool, content: Option<&str>, plain: Option<&str>) -> Finding {
-    match (content, is_own, plain) {
-        (None, true, _) => Finding::ok(
-            REMAPPED_ROOT,
-            format!("{name} is there and unused; it is renamed and kept"),
-        ),
-        (None, false, _) => Finding::ok(
-            REMAPPED_ROOT,
-            format!("{name}, of another range, is there and unused; it stays"),
-        ),
-        (Some(holds), true, None) => {
-            let found = format!(
-                "{name} holds {holds}, and the plain root nothing: this host is remapped already"
-            );
-            Finding::error(REMAPPED_ROOT, found)
-                .remedy("there is nothing to migrate; idshift docker revert goes back")
-        }
-        (Some(holds), true, Some(plain)) => {
-            let found = format!("{name} holds {holds}; the plain root holds {plain}");
-            Finding::error(REMAPPED_ROOT, found).remedy(format!(
-                "two roots cannot be merged: decide which one stays. If {name} does, start Docker with userns-remap, \
-                and there is nothing to migrate. If the plain root does, save what you need of {name} with a \
-                remapped daemon, then move {name} away"
-            ))
-        }
-        (Some(holds), false, _) => {
-            let found = format!("{name}, of another range, holds {holds}; it stays");
-            Finding::warning(REMAPPED_ROOT, found)
-        }
-    }
-}
-
-/// What a conversion had made that was cut short before it changed anything.
-fn unfinished_conversion(top: &Path, name: &str, range_dir: &str) -> Option<Finding> {
-    let dir = top.join(name);
-    if !name.starts_with(CONVERTED) || !leftover::is_unfinished(&dir) {
-        return None;
-    }
-    let found = format!("{name} is of a conversion that was cut short before it changed anything");
-    let help = match name == staging_name(range_dir) {
-        true => "the next migration removes it".to_string(),
-        false => format!("rm -rf {}", shell_word(&dir)),
-    };
-    Some(Finding::ok("earlier conversion", found).remedy(help))
-}
-
-/// A daemon that was started without userns-remap has made something where the remapped one does not look.
-fn beside_it(name: &str, plain: &str) -> Finding {
-    let found =
-        format!("beside {name}, the plain root holds {plain}, which no remapped daemon shows");
-    Finding::warning("plain root", found).remedy(
-        "save what you need of it with a daemon without userns-remap, and remove it there; idshift docker revert \
-        refuses until then",
-    )
-}
-
 fn in_swarm(root: &DockerRoot) -> Option<Finding> {
     swarm::is_member(root).then(|| {
         Finding::warning("swarm", "this host is in a swarm; its state moves as it is")
@@ -333,19 +220,4 @@ fn quotas(top: &Path) -> Option<Finding> {
         )
         .remedy("user and group quotas, where you have them, must be set for the range's ids")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_removes_the_leftovers_only() {
-        let told = left_over(Path::new("/srv/docker data"), "idshift-aside-1.1");
-        let help = told.remedy.unwrap();
-        assert!(
-            help.starts_with("rm -rf '/srv/docker data/idshift-aside-1.1'"),
-            "{help}"
-        );
-    }
 }

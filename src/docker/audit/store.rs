@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::docker::conversion::check::{Checked, check_conversion};
 use crate::docker::conversion::leftover;
 use crate::docker::conversion::plan::Conversion;
-use crate::docker::conversion::requirements::{check_namespace, check_room, check_storage_driver};
+use crate::docker::conversion::requirements::{check_namespace, check_space, check_storage_driver};
 use crate::docker::conversion::summary::{ConversionSummary, changed_files};
 use crate::docker::daemon_start::image_options::ImageOptions;
 use crate::docker::data_root::count;
@@ -20,7 +20,7 @@ use crate::idmap::IdMap;
 pub const WHAT: &str = "containerd store";
 
 /// Where a conversion would be made.
-pub struct Place<'a> {
+pub struct ConversionTarget<'a> {
     /// The data-root.
     pub top: &'a Path,
     /// `B.B`
@@ -45,7 +45,7 @@ pub struct StoreCheck {
 /// `summary` gets the files that were changed.
 pub fn check(
     conversion: &Conversion,
-    place: &Place<'_>,
+    place: &ConversionTarget<'_>,
     summary: &mut ConversionSummary,
     quick: bool,
     control: RunControl<'_>,
@@ -91,20 +91,20 @@ fn cannot_shift(left: &Stats) -> Option<Finding> {
     Some(finding.remedy(guidance::EXPLAIN_PROBLEMS))
 }
 
-fn check_place(conversion: &Conversion, place: &Place<'_>) -> Result<(), DockerError> {
+fn check_place(conversion: &Conversion, place: &ConversionTarget<'_>) -> Result<(), DockerError> {
     check_namespace(place.options)?;
     check_storage_driver(place.options)?;
     leftover::check_is_free(place.top, place.range)?;
     // What is plainly too much is told before anything is read.
-    check_room(conversion, (place.top, place.range), Amount::default())
+    check_space(conversion, (place.top, place.range), Amount::default())
 }
 
 fn read(
     conversion: &Conversion,
-    place: &Place<'_>,
+    place: &ConversionTarget<'_>,
     control: RunControl<'_>,
 ) -> Result<Checked, DockerError> {
     let checked = check_conversion(conversion, (place.top, place.map), control)?;
-    check_room(conversion, (place.top, place.range), checked.unpacked)?;
+    check_space(conversion, (place.top, place.range), checked.unpacked)?;
     Ok(checked)
 }

@@ -1,16 +1,18 @@
 //! The two strategies to get into the range, side by side: by changing owners, and by a mount.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use thiserror::Error;
 
 use super::work::Work;
+use crate::docker::DockerError;
 use crate::docker::idmapped::exchanged_data::{ExchangedData, Reach, exchanged_data};
 use crate::docker::idmapped::place;
 use crate::docker::idmapped::unit::has_systemd;
 use crate::docker::migration_plan::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
-use crate::engine::{Report, RunControl};
+use crate::engine::{Refusal, Report, RunControl};
 use crate::fs::escape::escaped;
 use crate::idmap::Direction;
 use crate::journal::Store;
@@ -37,6 +39,20 @@ pub struct Strategy {
     /// What the mount shows with other owners than its users expect.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exchanged: Vec<ExchangedData>,
+}
+
+/// Why this host cannot remap by a mount.
+#[derive(Debug, Error)]
+enum StrategyRefused {
+    /// What is in the way of the plan.
+    #[error(transparent)]
+    Plan(#[from] DockerError),
+    /// What is in the way of a run.
+    #[error(transparent)]
+    Run(#[from] Refusal),
+    /// An inode cannot be changed.
+    #[error("{}: {reason}", escaped(.path))]
+    Inode { path: PathBuf, reason: String },
 }
 
 /// Seconds that the mount, and what is made for it, takes beside renames and rewrites (measured).
@@ -76,9 +92,10 @@ pub fn both(
         Err(_) => (0.0, 0),
     };
     let (refused_mount, exchanged) = match by_mount {
-        Ok((report, exchanged)) => (first_problem(&report).err(), exchanged),
+        Ok((report, exchanged)) => (first_problem(&report), exchanged),
         Err(why) => (Some(why), Vec::new()),
     };
+    let refused_mount = refused_mount.map(|why| why.to_string());
     let steps = work.steps + STEPS_OF_MOUNT;
     [
         Strategy {
@@ -122,7 +139,7 @@ fn try_mount(
     remap: &Remap,
     reach: Reach,
     host: Host<'_>,
-) -> Result<(Report, Vec<ExchangedData>), String> {
+) -> Result<(Report, Vec<ExchangedData>), StrategyRefused> {
     let request = MigrateRequest::new(top, Direction::Into);
     let request = MigrateRequest {
         idmapped: true,
@@ -130,20 +147,17 @@ fn try_mount(
         jobs: host.jobs,
         ..request
     };
-    let migration = Migration::prepare(&request, remap, host.control);
-    let migration = migration.map_err(|error| error.to_string())?;
-    let plan = migration.plan();
-    let report = plan
-        .dry_run(host.store, None, host.control)
-        .map_err(|error| error.to_string())?;
-    let exchanged = exchanged_data(top, &remap.map, reach, host.jobs, host.control);
-    Ok((report, exchanged.map_err(|error| error.to_string())?))
+    let migration = Migration::prepare(&request, remap, host.control)?;
+    let report = migration.plan().dry_run(host.store, None, host.control)?;
+    let exchanged = exchanged_data(top, &remap.map, reach, host.jobs, host.control)?;
+    Ok((report, exchanged))
 }
 
 /// What cannot be changed of what the run would have to change.
-fn first_problem(report: &Report) -> Result<(), String> {
-    match report.stats.problems.first() {
-        None => Ok(()),
-        Some(first) => Err(format!("{}: {}", escaped(&first.path), first.reason)),
-    }
+fn first_problem(report: &Report) -> Option<StrategyRefused> {
+    let first = report.stats.problems.first()?;
+    Some(StrategyRefused::Inode {
+        path: first.path.clone(),
+        reason: first.reason.clone(),
+    })
 }

@@ -1,31 +1,30 @@
 //! The phases of an audit. What each finds is told in this order.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+mod image_store;
 
-use super::containers::{self, Troubled};
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::containers::{self, IncompatibleContainer};
+use super::remapped_roots::revert_findings;
 use super::strategies::{self, Strategy};
 use super::work::{self, Work};
-use super::{readiness, selinux, store};
+use super::{readiness, selinux};
 use crate::docker::DockerError;
 use crate::docker::container::{Container, obstacles};
-use crate::docker::conversion::requirements::check_namespace;
 use crate::docker::conversion::summary::ConversionSummary;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;
-use crate::docker::data_root::{ContainerFiles, DockerRoot, Holds, plain_names};
+use crate::docker::data_root::{ContainerFiles, DockerRoot, plain_names};
 use crate::docker::existing_roots::ExistingRoot;
-use crate::docker::findings::STORAGE_DRIVER;
 use crate::docker::idmapped::{IdmappedRoot, health};
-use crate::docker::image_store::{self, ContainerdStore};
 use crate::docker::inventory::{HostBinds, Inventory};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::rebase;
 use crate::docker::remap::{Remap, user_of};
 use crate::docker::rootless::recognise;
 use crate::engine::RunControl;
-use crate::fs::escape::escaped;
 use crate::host::{Finding, Level};
 use crate::idmap::{Direction, IdMap};
 use crate::preflight::TransientBlocker;
@@ -49,18 +48,6 @@ pub struct Survey<'a> {
     /// What a daemon has mounted in the data-root.
     mounted: Option<Finding>,
     start: &'a DaemonStart,
-}
-
-/// The containerd image store, and what a migration makes of it.
-pub struct StoreSurvey {
-    /// Whether images and container files are in a store that can be migrated.
-    pub is_carried: bool,
-    /// What becomes of it.
-    pub summary: Option<ConversionSummary>,
-    /// Ids of the containers whose files are in it.
-    pub converted: HashSet<String>,
-    /// Counts of the data-root and of it.
-    pub holds: Holds,
 }
 
 impl<'a> Survey<'a> {
@@ -139,57 +126,6 @@ impl<'a> Survey<'a> {
         Ok(all)
     }
 
-    /// Whether what is in containerd can be carried; `quick`: without reading its layers.
-    pub fn image_store(
-        &mut self,
-        all: &[(Container, ContainerFiles)],
-        quick: bool,
-        control: RunControl<'_>,
-    ) -> Result<StoreSurvey, DockerError> {
-        let (root, top) = (&self.root, &self.top);
-        let store = ContainerdStore::of(root, top, all.iter().map(|(container, _)| container))?;
-        let with_config = all.iter().map(|(it, files)| (it, &files.config[..]));
-        let store = store.conversion(root, false, with_config);
-        let conversion = store.as_ref().ok().and_then(Option::as_ref);
-        let range = self.range_dir();
-        let name = |id: &str| {
-            let mut all = all.iter().map(|(container, _)| container);
-            all.find(|it| it.id == id).map(|it| it.name.as_str())
-        };
-        let summary = conversion.map(|it| ConversionSummary::of(it, (top, &range), name));
-        let mut found = StoreSurvey {
-            is_carried: store.is_ok(),
-            summary: summary.transpose()?,
-            converted: HashSet::new(),
-            holds: root.holds()?,
-        };
-        let options = self.start.image_options()?;
-        if let (Some(conversion), Some(summary)) = (conversion, &mut found.summary) {
-            conversion.add_to(&mut found.holds);
-            found.converted = conversion.containers.keys().cloned().collect();
-            let place = store::Place {
-                top,
-                range: &range,
-                map: self.remap.as_ref().map(|remap| &remap.map),
-                options: &options,
-            };
-            let checked = store::check(conversion, &place, summary, quick, control);
-            found.is_carried &= checked.is_carried;
-            // That it has no images is told with those in containerd.
-            self.findings
-                .retain(|it| it.what != STORAGE_DRIVER || it.level != Level::Warning);
-            self.findings.extend(checked.findings);
-            self.cannot_shift = checked.cannot_shift;
-        } else if let (true, Err(error)) = (image_store::is_alone(root)?, check_namespace(&options))
-        {
-            found.is_carried = false;
-            self.findings
-                .push(Finding::error(store::WHAT, error.to_string()));
-        }
-        self.findings.extend(readiness::image_store(root, store));
-        Ok(found)
-    }
-
     /// What containers bind, in the plain root and in a remapped one (`before`: what earlier migrations shifted), and the containers that will not work as they are.
     pub fn bind_mounts(
         &mut self,
@@ -197,18 +133,18 @@ impl<'a> Survey<'a> {
         converted: &HashSet<String>,
         before: &[(PathBuf, IdMap)],
         control: RunControl<'_>,
-    ) -> Result<(Inventory, Vec<Troubled>), DockerError> {
+    ) -> Result<(Inventory, Vec<IncompatibleContainer>), DockerError> {
         let (root, top, remap) = (&self.root, &self.top, self.remap.as_ref());
         let remapped = top.join(self.range_dir());
         let (_, stay) = plain_names(top)?;
         let moved = PathRewriter::new(top, &remapped, stay)?;
         let accounts = Some(LoginAccounts::of_host());
-        let mut troubled = Vec::new();
+        let mut incompatible = Vec::new();
         let reasons = obstacles(all.iter().map(|(container, _)| container));
         for ((container, files), why) in all.iter().zip(&reasons) {
             let is_converted = converted.contains(&container.id);
             let why = why.as_deref();
-            troubled.extend(containers::troubles(
+            incompatible.extend(containers::incompatibilities(
                 container,
                 files,
                 why,
@@ -235,9 +171,9 @@ impl<'a> Survey<'a> {
         if let Some(remap) = remap.filter(|_| !remapped.is_symlink()) {
             let root = DockerRoot::at(remapped);
             self.findings
-                .extend(of_remapped_root(&root, (top, remap), before, control)?);
+                .extend(revert_findings(&root, (top, remap), before, control)?);
         }
-        Ok((inventory, troubled))
+        Ok((inventory, incompatible))
     }
 
     /// Whether a daemon and its containers run; the names of those.
@@ -304,29 +240,4 @@ impl<'a> Survey<'a> {
             }
         }
     }
-}
-
-/// What containers of a remapped daemon bind and `docker revert` would have to shift back.
-fn of_remapped_root(
-    root: &DockerRoot,
-    (top, remap): (&Path, &Remap),
-    before: &[(PathBuf, IdMap)],
-    control: RunControl<'_>,
-) -> Result<Vec<Finding>, DockerError> {
-    if root.holds()?.is_unused() {
-        return Ok(Vec::new());
-    }
-    let moved = PathRewriter::new(&root.path, top, Vec::new())?;
-    let mut sources = Vec::new();
-    for files in root.container_files()? {
-        sources.extend(files.bind_sources_if_remapped(root)?);
-    }
-    let mut inventory = Inventory::for_revert(&moved, remap, sources, false, control)?;
-    inventory.add_of_other_ranges(before, remap, &moved, control);
-    let of_before = inventory.in_other_range().map(|(path, command)| {
-        let found = format!("{} is in a range that the daemon had before", escaped(path));
-        Finding::warning("bind mounts", found).remedy(format!("{command} shifts it back"))
-    });
-    let found = inventory.shifted_finding(remap);
-    Ok(found.into_iter().chain(of_before).collect())
 }

@@ -38,8 +38,8 @@ pub struct Work {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outside_links: Option<String>,
     /// Filesystems of which only a run can tell whether names can be exchanged there, in words.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub untold_renames: Vec<String>,
+    #[serde(rename = "untold_renames", skip_serializing_if = "Vec::is_empty")]
+    pub untested_renames: Vec<String>,
     /// Layers or volumes may have inodes with ids of the range.
     #[serde(skip)]
     pub may_have_range_ids: bool,
@@ -74,10 +74,10 @@ pub fn look_through(
     let dry_run = |request: &MigrateRequest| -> Result<_, MigrateError> {
         let migration = Migration::prepare(request, remap, control)?;
         let plan = migration.plan();
-        let untold = plan.untold_renames().unwrap_or_default();
-        Ok((plan.dry_run(store, None, control)?, untold))
+        let untested = plan.untested_renames().unwrap_or_default();
+        Ok((plan.dry_run(store, None, control)?, untested))
     };
-    let ((report, untold), outside_links) = match dry_run(&request) {
+    let ((report, untested), outside_links) = match dry_run(&request) {
         Err(MigrateError::Refusal(refusal @ Refusal::OutsideLinks { .. })) => {
             let with_links = MigrateRequest {
                 allow_outside_links: true,
@@ -110,7 +110,7 @@ pub fn look_through(
         troubles: of_kind(&|kind| kind != ProblemKind::Protected),
         protected: of_kind(&|kind| kind == ProblemKind::Protected),
         outside_links,
-        untold_renames: untold.iter().map(ToString::to_string).collect(),
+        untested_renames: untested.iter().map(ToString::to_string).collect(),
         // To the plan each id in them is one of a container: one of the range is outside the map, and is left as it is.
         may_have_range_ids: report.stats.left() > 0 || remap.map.sides_overlap().is_some(),
     };
@@ -149,8 +149,8 @@ impl Work {
         let mut findings: Vec<Finding> = links
             .map(|text| Finding::error("hard links", text.clone()))
             .collect();
-        let untold = self.untold_renames.iter();
-        findings.extend(untold.map(|text| Finding::warning("renames", text.clone())));
+        let untested = self.untested_renames.iter();
+        findings.extend(untested.map(|text| Finding::warning("renames", text.clone())));
         let area = |(area, count): &(String, u64)| format!("{area} ({count})");
         if !self.protected.is_empty() {
             let areas: Vec<String> = self.protected.iter().map(area).collect();

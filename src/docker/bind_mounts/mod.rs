@@ -45,7 +45,8 @@ pub enum Advice {
     /// Only shifted with an option: a login account of this host uses it.
     Account,
     /// Nothing: it is in the data-root, and the migration shifts it.
-    Carried,
+    #[serde(rename = "carried")]
+    Moved,
     /// Never shift it through this path: it is seen through an idmapped mount, and its owners on
     /// disk are others.
     Idmapped,

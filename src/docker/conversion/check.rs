@@ -38,10 +38,10 @@ pub struct Checked {
 }
 
 impl Checked {
-    fn add_room(&mut self, room: Amount) {
+    fn add_unpacked(&mut self, layer: Amount) {
         let bytes = &mut self.unpacked.bytes;
-        *bytes = bytes.saturating_add(room.bytes);
-        self.unpacked.inodes += room.inodes;
+        *bytes = bytes.saturating_add(layer.bytes);
+        self.unpacked.inodes += layer.inodes;
     }
 }
 
@@ -81,7 +81,7 @@ fn check_layers(
         let layer = match (&planned.tar, planned.snapshot) {
             (LayerTar::Blob { layer, blob }, None) => {
                 let read = check_blob(&reader, (layer, blob), &limits)?;
-                checked.add_room(room(&read));
+                checked.add_unpacked(unpacked_size(&read));
                 let path = conversion.containerd.content().path(blob);
                 check_owners(&read, &path, map, &mut checked.left);
                 layer.clone()
@@ -134,7 +134,7 @@ pub fn unpacked(
         };
         match check_blob(&reader, (layer, blob), &limits) {
             Err(_) if control.is_cancelled() => break,
-            read => checked.add_room(room(&read?)),
+            read => checked.add_unpacked(unpacked_size(&read?)),
         }
     }
     Ok(checked.unpacked)
@@ -160,7 +160,7 @@ fn check_blob(
     reader.read((layer, blob), check, |it| &it.diff_id)
 }
 
-fn room(read: &ReadLayer) -> Amount {
+fn unpacked_size(read: &ReadLayer) -> Amount {
     Amount {
         bytes: read.bytes + read.entries * BARE_INODE,
         inodes: read.entries,

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::gone_image::GoneImage;
 use super::init_layer::{PlannedInit, lacks};
 use super::plan::{ContainerImage, LayerTar, PlannedContainer, PlannedLayer};
-use super::reader::{Reader, SNAPSHOTTER};
-use crate::containerd::snapshots::Kind;
+use super::reader::{SNAPSHOTTER, StoreReader};
+use crate::containerd::snapshots::SnapshotKind;
 use crate::containerd::{StoreError, overlayfs_snapshot};
 use crate::docker::DockerError;
 use crate::docker::container::Container;
@@ -39,7 +39,7 @@ impl StoreContainer<'_> {
     }
 }
 
-impl Reader<'_> {
+impl StoreReader<'_> {
     fn bad_container(&self, container: &Container, reason: &str) -> DockerError {
         let name = &container.name;
         DockerError::in_the_way(
@@ -194,7 +194,7 @@ impl Reader<'_> {
         }
         let mut stack: Vec<usize> = Vec::new();
         for (key, id, kind) in keys.into_iter().rev() {
-            if kind != Kind::Committed {
+            if kind != SnapshotKind::Committed {
                 let reason = format!("the snapshot {key} that it is on is not committed");
                 return Err(self.bad_container(it.container, &reason));
             }

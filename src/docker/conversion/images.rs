@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::containers::is_missing;
 use super::names::references;
 use super::plan::{LayerTar, PlannedImage, PlannedLayer};
-use super::reader::{Reader, SNAPSHOTTER};
+use super::reader::{SNAPSHOTTER, StoreReader};
 use crate::containerd::StoreError;
-use crate::containerd::snapshots::Kind;
+use crate::containerd::snapshots::SnapshotKind;
 use crate::docker::DockerError;
 use crate::docker::layer_store::layer::Layer;
 use crate::docker::layer_store::store::ImageMetadata;
@@ -24,7 +24,7 @@ const PARENT_LABEL: &str = "org.mobyproject.image.parent";
 /// The label by which containerd notes the digest of a blob's tar, uncompressed.
 const TAR_LABEL: &str = "containerd.io/uncompressed";
 
-impl Reader<'_> {
+impl StoreReader<'_> {
     /// All images that have names; the image of each manifest or index that a name stands for.
     pub(super) fn read_images(&mut self) -> Result<BTreeMap<Digest, Digest>, DockerError> {
         let mut targets = BTreeMap::new();
@@ -221,7 +221,7 @@ impl Reader<'_> {
     fn layer_snapshot(&self, chain_id: &Digest) -> Result<Option<u64>, StoreError> {
         match self.snapshot(&chain_id.to_string()) {
             None => Ok(None),
-            Some((_, snapshot)) if snapshot.kind == Kind::Committed => {
+            Some((_, snapshot)) if snapshot.kind == SnapshotKind::Committed => {
                 Ok(Some(snapshot.id).filter(|id| self.containerd.has_files(*id)))
             }
             Some(_) => Err(StoreError::Content {

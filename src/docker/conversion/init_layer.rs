@@ -34,7 +34,7 @@ pub struct PlannedInit {
 
 /// What one layer says of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
+enum LayerEntry {
     Nothing,
     Directory,
     NoDirectory,
@@ -50,9 +50,9 @@ pub(super) fn lacks(init: &Path, layers: &[PathBuf]) -> Result<Vec<&'static str>
     for path in MOUNT_POINTS {
         let mut has = false;
         for dir in std::iter::once(init).chain(layers.iter().map(PathBuf::as_path)) {
-            match says(dir, path).map_err(DockerError::io(dir))? {
-                Says::Nothing => continue,
-                found => has = found == Says::Directory,
+            match layer_entry(dir, path).map_err(DockerError::io(dir))? {
+                LayerEntry::Nothing => continue,
+                found => has = found == LayerEntry::Directory,
             }
             break;
         }
@@ -61,18 +61,18 @@ pub(super) fn lacks(init: &Path, layers: &[PathBuf]) -> Result<Vec<&'static str>
     Ok(lacking)
 }
 
-fn says(dir: &Path, path: &str) -> io::Result<Says> {
+fn layer_entry(dir: &Path, path: &str) -> io::Result<LayerEntry> {
     let mut dir = open_dir(rustix::fs::CWD, dir)?;
     for name in path.split('/') {
         dir = match stat_entry(dir.as_fd(), name.as_bytes())? {
-            None if is_opaque(&dir)? => return Ok(Says::NoDirectory),
-            None => return Ok(Says::Nothing),
+            None if is_opaque(&dir)? => return Ok(LayerEntry::NoDirectory),
+            None => return Ok(LayerEntry::Nothing),
             Some(found) if found.is_dir() => open_dir(dir.as_fd(), name)?,
             // A whiteout hides what is below; Docker removes what else is there.
-            Some(_) => return Ok(Says::NoDirectory),
+            Some(_) => return Ok(LayerEntry::NoDirectory),
         };
     }
-    Ok(Says::Directory)
+    Ok(LayerEntry::Directory)
 }
 
 fn is_opaque(dir: impl AsFd) -> io::Result<bool> {

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use thiserror::Error;
+
 use super::plan::{Conversion, LayerTar};
 use crate::containerd::content::ContentStore;
 use crate::docker::DockerError;
@@ -23,6 +25,11 @@ pub(super) struct LayerReader<'a> {
 /// A blob as it is read.
 pub(super) type WatchedBlob<'a> = Blob<Watched<'a>>;
 
+/// Somebody asked to stop. Not of the kind `Interrupted`: readers try again after that.
+#[derive(Debug, Error)]
+#[error("reading it was interrupted")]
+struct ReadingInterrupted;
+
 /// Tells of what is read of a file.
 pub(super) struct Watched<'a> {
     file: File,
@@ -32,7 +39,7 @@ pub(super) struct Watched<'a> {
 impl Read for Watched<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.control.is_cancelled() {
-            return Err(io::Error::other("reading it was interrupted"));
+            return Err(io::Error::other(ReadingInterrupted));
         }
         let count = self.file.read(into)?;
         self.control.monitor.progress(count as u64, 0);

@@ -46,7 +46,7 @@ fn is_made_here(name: &str) -> bool {
     matches!(
         name,
         STAGED_IMAGES | "image" | "overlay2" | super::fill::UNNAMED
-    ) || remove_tree::is_brought_up(name)
+    ) || remove_tree::is_hoisted_name(name)
 }
 
 /// What the next run removes before it makes its own.
@@ -56,7 +56,7 @@ pub fn unfinished(top: &Path, range: &str) -> Option<PathBuf> {
 }
 
 /// Room that there will be once it is removed.
-pub fn room(top: &Path, range: &str) -> Amount {
+pub fn freed_space(top: &Path, range: &str) -> Amount {
     let dir = unfinished(top, range);
     dir.and_then(|dir| space::used(&[dir]).ok())
         .unwrap_or_default()

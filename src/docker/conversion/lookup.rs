@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::names::references;
-use super::reader::Reader;
+use super::reader::StoreReader;
 use crate::containerd::{ContainerdRoot, overlayfs_snapshot};
 use crate::docker::DockerError;
 
@@ -28,7 +28,7 @@ pub fn container_layers(
     namespace: &str,
     id: &str,
 ) -> Result<Vec<PathBuf>, DockerError> {
-    Ok(layers(&Reader::open(containerd, namespace)?, id))
+    Ok(layers(&StoreReader::open(containerd, namespace)?, id))
 }
 
 /// The image with this name, as Docker shows it and with its tag, or with this id or the beginning of one. The names
@@ -42,7 +42,7 @@ pub fn image(
     (tagged, id): (&str, &str),
     known: &mut Vec<String>,
 ) -> Result<Option<StoreImage>, DockerError> {
-    let mut reader = Reader::open(containerd, namespace)?;
+    let mut reader = StoreReader::open(containerd, namespace)?;
     let hex = id.trim_start_matches("sha256:");
     let mut found = None;
     for (name, image) in reader.images_by_name() {
@@ -76,7 +76,7 @@ pub fn image(
 }
 
 /// The directories of a snapshot and of those that it is on.
-fn layers(reader: &Reader<'_>, key: &str) -> Vec<PathBuf> {
+fn layers(reader: &StoreReader<'_>, key: &str) -> Vec<PathBuf> {
     let mut dirs = Vec::new();
     let mut seen = BTreeSet::new();
     let mut next = Some(key.to_string());

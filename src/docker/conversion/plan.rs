@@ -216,7 +216,7 @@ impl Conversion {
     ///
     /// # Errors
     /// Something cannot be read.
-    pub fn room(&self, root: &Path) -> Result<Amount, DockerError> {
+    pub fn copied_size(&self, root: &Path) -> Result<Amount, DockerError> {
         let dirs = self.copied();
         if dirs.is_empty() {
             return Ok(Amount::default());

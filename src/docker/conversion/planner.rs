@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::plan::{Conversion, NAMESPACE};
-use super::reader::Reader;
+use super::reader::StoreReader;
 use crate::containerd::ContainerdRoot;
 use crate::docker::DockerError;
 use crate::docker::container::Container;
@@ -18,7 +18,7 @@ pub fn plan_conversion<'c>(
     (root, containerd): (&Path, &ContainerdRoot),
     containers: impl IntoIterator<Item = (&'c Container, &'c str)>,
 ) -> Result<Conversion, DockerError> {
-    let mut reader = Reader::open(containerd, NAMESPACE)?;
+    let mut reader = StoreReader::open(containerd, NAMESPACE)?;
     let targets = reader.read_images()?;
     let looked_at = containers
         .into_iter()

@@ -17,7 +17,7 @@ pub const SNAPSHOTTER: &str = "overlayfs";
 static NO_LABELS: Labels = Labels::new();
 
 /// What is read of a store while a plan is made.
-pub(super) struct Reader<'a> {
+pub(super) struct StoreReader<'a> {
     pub(super) containerd: &'a ContainerdRoot,
     pub(super) namespace: Namespace,
     snapshots: Option<Snapshots>,
@@ -34,12 +34,12 @@ pub(super) struct Reader<'a> {
     in_use: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> StoreReader<'a> {
     /// Reads what containerd knows.
     pub(super) fn open(
         containerd: &'a ContainerdRoot,
         namespace: &str,
-    ) -> Result<Reader<'a>, DockerError> {
+    ) -> Result<StoreReader<'a>, DockerError> {
         let mut metadata = containerd.metadata()?;
         // Where another snapshotter is used, layers are unpacked from their blobs.
         let has_any = containerd.snapshotter(SNAPSHOTTER).join("metadata.db");
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
                 ),
             ));
         }
-        Ok(Reader {
+        Ok(StoreReader {
             namespace: own.unwrap_or_default(),
             containerd,
             snapshots,

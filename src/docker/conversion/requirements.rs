@@ -7,7 +7,7 @@ use super::plan::{Conversion, NAMESPACE};
 use crate::docker::DockerError;
 use crate::docker::daemon_start::image_options::ImageOptions;
 use crate::fs::space::Amount;
-use crate::store_move::copy::room::check_copy_room;
+use crate::store_move::copy::free_space::check_space_for_copy;
 
 /// Whether the daemon that is started after a conversion looks for what it makes.
 ///
@@ -49,19 +49,19 @@ pub fn check_namespace(options: &ImageOptions) -> Result<(), DockerError> {
 ///
 /// # Errors
 /// There is not.
-pub fn check_room(
+pub fn check_space(
     conversion: &Conversion,
     (top, range): (&Path, &str),
     unpacked: Amount,
 ) -> Result<(), DockerError> {
-    let room = conversion.room(top)?;
+    let copied = conversion.copied_size(top)?;
     let takes = Amount {
-        bytes: room.bytes.saturating_add(unpacked.bytes),
-        inodes: room.inodes + unpacked.inodes,
+        bytes: copied.bytes.saturating_add(unpacked.bytes),
+        inodes: copied.inodes + unpacked.inodes,
     };
     let help = "Make room for layers of the containerd image store that cannot be renamed";
-    Ok(check_copy_room(
-        (top, leftover::room(top, range)),
+    Ok(check_space_for_copy(
+        (top, leftover::freed_space(top, range)),
         takes,
         help,
     )?)

@@ -136,7 +136,7 @@ impl ConversionSummary {
         let gone = gone.filter(|(_, it)| matches!(it.image, ContainerImage::Gone(_)));
         let gone = gone.map(|(id, _)| name(id).unwrap_or(id).to_string());
         let is_copied = conversion.transfer == Transfer::Copy;
-        let room = conversion.room(top)?;
+        let copied = conversion.copied_size(top)?;
         Ok(ConversionSummary {
             containerd: containerd.path.clone(),
             images: conversion.images.len(),
@@ -149,9 +149,9 @@ impl ConversionSummary {
             containers: conversion.containers.len(),
             without_image: gone.collect(),
             is_copied,
-            copied_bytes: room.bytes,
+            copied_bytes: copied.bytes,
             read_bytes,
-            seconds: read_bytes as f64 / BYTES_A_SECOND + room.bytes as f64 / 200e6,
+            seconds: read_bytes as f64 / BYTES_A_SECOND + copied.bytes as f64 / 200e6,
             left_platforms: conversion.left.platforms,
             left_attestations: conversion.left.attestations,
             left_bytes: conversion.left.blob_bytes,

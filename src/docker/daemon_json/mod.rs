@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::DockerError;
-use parse::{Reader, decoded, first_object, read_regular};
+use parse::{DockerdReader, decoded, first_object, read_regular};
 pub use rewrite::{text_with, with_userns_remap};
 pub use steps::step;
 pub use store_feature::StoreFeature;
@@ -57,14 +57,14 @@ impl DaemonJson {
     /// It cannot be read, or dockerd would not start with it.
     pub fn read(path: &Path) -> Result<DaemonJson, DockerError> {
         match read_regular(path)? {
-            Some(bytes) => DaemonJson::parse(&bytes, Reader::of_host, path),
+            Some(bytes) => DaemonJson::parse(&bytes, DockerdReader::of_host, path),
             None => Ok(DaemonJson::default()),
         }
     }
 
     fn parse(
         bytes: &[u8],
-        reader: impl Fn() -> Reader,
+        reader: impl Fn() -> DockerdReader,
         path: &Path,
     ) -> Result<DaemonJson, DockerError> {
         let bad = |error| not_json(path, &error);

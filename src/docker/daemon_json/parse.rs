@@ -13,18 +13,18 @@ use crate::host::runtime;
 
 /// Which dockerd reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(super) enum DockerdReader {
     /// Before 23: of several JSON objects the first counts; a byte order mark or an empty file is an error.
     Before23,
     /// From 23 on: exactly one JSON object, UTF-8 or with a byte order mark; an empty file says nothing.
     From23,
 }
 
-impl Reader {
-    pub(super) fn of_host() -> Reader {
+impl DockerdReader {
+    pub(super) fn of_host() -> DockerdReader {
         match runtime::dockerd().and_then(|docker| docker.major()) {
-            Some(major) if major < 23 => Reader::Before23,
-            _ => Reader::From23,
+            Some(major) if major < 23 => DockerdReader::Before23,
+            _ => DockerdReader::From23,
         }
     }
 }
@@ -32,7 +32,7 @@ impl Reader {
 /// The file's text, without a byte order mark. The reader matters only to what is out of the ordinary.
 pub(super) fn decoded(
     bytes: &[u8],
-    reader: &impl Fn() -> Reader,
+    reader: &impl Fn() -> DockerdReader,
     path: &Path,
 ) -> Result<String, DockerError> {
     let refuse = |what: &'static str| {
@@ -55,14 +55,14 @@ pub(super) fn decoded(
             let text = String::from_utf8(bytes.to_vec()).ok();
             let is_empty = text.as_ref().is_some_and(|text| text.trim().is_empty());
             return match text {
-                Some(_) if is_empty && reader() == Reader::Before23 => refuse("is empty"),
+                Some(_) if is_empty && reader() == DockerdReader::Before23 => refuse("is empty"),
                 Some(text) => Ok(text),
                 None => refuse("is neither UTF-8 nor UTF-16"),
             };
         }
     };
     match text {
-        Some(text) if reader() == Reader::From23 => Ok(text),
+        Some(text) if reader() == DockerdReader::From23 => Ok(text),
         Some(_) => refuse("begins with a byte order mark"),
         None => refuse("is neither UTF-8 nor UTF-16"),
     }
@@ -73,7 +73,7 @@ pub(super) type Settings = IndexMap<String, Box<RawValue>>;
 
 pub(super) fn first_object(
     text: &str,
-    reader: &impl Fn() -> Reader,
+    reader: &impl Fn() -> DockerdReader,
 ) -> serde_json::Result<Settings> {
     if text.trim().is_empty() {
         return Ok(Settings::new());
@@ -81,7 +81,7 @@ pub(super) fn first_object(
     let mut objects = serde_json::Deserializer::from_str(text).into_iter::<Option<Settings>>();
     let first = objects.next().transpose()?.flatten().unwrap_or_default();
     let rest = &text[objects.byte_offset()..];
-    match rest.trim().is_empty() || reader() == Reader::Before23 {
+    match rest.trim().is_empty() || reader() == DockerdReader::Before23 {
         true => Ok(first),
         // For its message about what follows.
         false => serde_json::from_str(text),

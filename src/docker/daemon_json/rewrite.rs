@@ -6,7 +6,7 @@ use serde_json::error::Category;
 use serde_json::value::to_raw_value;
 
 use super::not_json;
-use super::parse::{Reader, Settings, first_object, read_regular};
+use super::parse::{DockerdReader, Settings, first_object, read_regular};
 use super::store_feature::StoreFeature;
 use crate::docker::{DockerError, Reason};
 
@@ -41,7 +41,7 @@ pub fn with_userns_remap(
     let mut settings: Settings = match text.trim() {
         "" => Settings::new(),
         _ => serde_json::from_str(text).map_err(|error| match error.classify() {
-            Category::Syntax if first_object(text, &|| Reader::Before23).is_ok() => {
+            Category::Syntax if first_object(text, &|| DockerdReader::Before23).is_ok() => {
                 DockerError::in_the_way(
                     path,
                     "holds more than one JSON object, of which dockerd before 23 reads the first and later ones none. \

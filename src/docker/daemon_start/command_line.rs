@@ -1,6 +1,6 @@
 //! Pure: the options of dockerd that matter here.
 
-use super::{Source, Word};
+use super::{OptionSource, Word};
 use crate::docker::daemon_json::StoreFeature;
 
 /// An option that is given.
@@ -9,7 +9,7 @@ pub struct OptionValue {
     /// Its value.
     pub value: String,
     /// What gives it.
-    pub source: Source,
+    pub source: OptionSource,
 }
 
 /// The options of one command line.
@@ -134,7 +134,7 @@ mod tests {
         let of = |line: &str| {
             let word = |text: &str| Word {
                 text: text.into(),
-                source: Source::Snap,
+                source: OptionSource::Snap,
             };
             let words: Vec<Word> = line.split(' ').map(word).collect();
             Options::of(&words)

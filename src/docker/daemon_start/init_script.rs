@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use super::{Source, Word};
+use super::{OptionSource, Word};
 
 /// What the scripts read: Debian's in `/etc/init.d`, and those of OpenRC. Both take `DOCKER_OPTS` from it.
 const SETTINGS: [&str; 2] = ["/etc/default/docker", "/etc/conf.d/docker"];
@@ -25,7 +25,7 @@ fn with_source(options: &str, file: &Path) -> Vec<Word> {
     texts
         .map(|text| Word {
             text: text.to_string(),
-            source: Source::File(file.to_path_buf()),
+            source: OptionSource::File(file.to_path_buf()),
         })
         .collect()
 }

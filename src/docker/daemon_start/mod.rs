@@ -30,12 +30,12 @@ use command_line::{OptionValue, Options};
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word {
     text: String,
-    source: Source,
+    source: OptionSource,
 }
 
 /// What says an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Source {
+enum OptionSource {
     /// A unit, a drop-in, an environment file.
     File(PathBuf),
     /// A process that runs.
@@ -44,12 +44,12 @@ enum Source {
     Snap,
 }
 
-impl std::fmt::Display for Source {
+impl std::fmt::Display for OptionSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Source::File(path) => write!(f, "{}", escaped(path)),
-            Source::Process(pid) => write!(f, "the command line of process {pid} (dockerd)"),
-            Source::Snap => write!(f, "the docker snap"),
+            OptionSource::File(path) => write!(f, "{}", escaped(path)),
+            OptionSource::Process(pid) => write!(f, "the command line of process {pid} (dockerd)"),
+            OptionSource::Snap => write!(f, "the docker snap"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DaemonJson, DaemonStart, Source};
+use super::{DaemonJson, DaemonStart, OptionSource};
 use crate::docker::guidance::this_data_root;
 use crate::fs::escape::{escaped, shell_word};
 use crate::idmap::Direction;
@@ -75,9 +75,9 @@ impl DaemonStart {
 }
 
 /// What systemd has to be told after that file was changed.
-pub(super) fn reload(source: &Source) -> &'static str {
+pub(super) fn reload(source: &OptionSource) -> &'static str {
     match source {
-        Source::File(path) if path.to_string_lossy().contains("/systemd/") => {
+        OptionSource::File(path) if path.to_string_lossy().contains("/systemd/") => {
             ", then systemctl daemon-reload"
         }
         _ => "",

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Source, Word};
+use super::{OptionSource, Word};
 
 /// Where the snap keeps its configuration and its data.
 const SNAP_CONFIG: &str = "/var/snap/docker/current/config/daemon.json";
@@ -24,7 +24,7 @@ pub(super) fn running() -> Option<Vec<Word>> {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words = line.split(|byte| *byte == 0).map(|word| Word {
                 text: String::from_utf8_lossy(word).into_owned(),
-                source: Source::Process(pid),
+                source: OptionSource::Process(pid),
             });
             found.push(words.collect::<Vec<Word>>());
         }
@@ -41,7 +41,7 @@ pub(super) fn snap() -> Option<Vec<Word>> {
     Path::new(SNAP_DATA).is_dir().then(|| {
         let word = |text: String| Word {
             text,
-            source: Source::Snap,
+            source: OptionSource::Snap,
         };
         vec![
             word("dockerd".into()),

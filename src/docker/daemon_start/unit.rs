@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::unit_syntax::{environment_file, service_lines, with_specifiers, words};
-use super::{Source, Word};
+use super::{OptionSource, Word};
 
 /// Where units are looked for, the first first.
 const UNIT_DIRS: [&str; 5] = [
@@ -68,11 +68,11 @@ fn files(name: &str) -> Vec<PathBuf> {
 
 /// The command line that these files make.
 fn command_line(files: &[(PathBuf, String)], read: &dyn Fn(&Path) -> Option<String>) -> Vec<Word> {
-    let mut command: Option<(String, Source)> = None;
-    let mut variables: HashMap<String, (String, Source)> = HashMap::new();
+    let mut command: Option<(String, OptionSource)> = None;
+    let mut variables: HashMap<String, (String, OptionSource)> = HashMap::new();
     let mut environment_files = Vec::new();
     for (path, text) in files {
-        let source = Source::File(path.clone());
+        let source = OptionSource::File(path.clone());
         for (key, value) in service_lines(text) {
             match (key.as_str(), value.as_str()) {
                 ("ExecStart", "") => command = None,
@@ -99,7 +99,7 @@ fn command_line(files: &[(PathBuf, String)], read: &dyn Fn(&Path) -> Option<Stri
     // They override what Environment= says.
     for path in environment_files {
         for (name, value) in environment_file(&read(&path).unwrap_or_default()) {
-            variables.insert(name, (value, Source::File(path.clone())));
+            variables.insert(name, (value, OptionSource::File(path.clone())));
         }
     }
     let Some((line, source)) = command else {
@@ -122,7 +122,7 @@ fn specified(word: Word) -> Word {
 }
 
 /// `$NAME` alone becomes the words of its value, `${NAME}` its value as it is.
-fn expanded(word: Word, variables: &HashMap<String, (String, Source)>) -> Vec<Word> {
+fn expanded(word: Word, variables: &HashMap<String, (String, OptionSource)>) -> Vec<Word> {
     let name = word.text.strip_prefix('$');
     if let Some(name) = name.filter(|name| !name.starts_with(['{', '$'])) {
         return match variables.get(name) {
@@ -182,8 +182,14 @@ mod tests {
             line,
             "/usr/sbin/dockerd -H fd:// --userns-remap=default -g /srv/d"
         );
-        assert_eq!(words[3].source, Source::File("/etc/default/docker".into()));
-        assert_eq!(words[1].source, Source::File("/lib/docker.service".into()));
+        assert_eq!(
+            words[3].source,
+            OptionSource::File("/etc/default/docker".into())
+        );
+        assert_eq!(
+            words[1].source,
+            OptionSource::File("/lib/docker.service".into())
+        );
         let drop_in = "[Service]\nEnvironment=ROOT=/x \"OTHER=a b\"\nExecStart=\n\
                        ExecStart=-/usr/bin/dockerd --data-root ${ROOT} '--label=a b'\n";
         let (line, words) = of(&[("/lib/docker.service", unit), ("/etc/o.conf", drop_in)]);

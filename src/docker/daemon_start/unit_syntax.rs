@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{Source, Word};
+use super::{OptionSource, Word};
 
 /// Keys and values of `[Service]`; a line that ends with a backslash goes on in the next.
 pub fn service_lines(text: &str) -> Vec<(String, String)> {
@@ -69,7 +69,7 @@ pub fn environment_file(text: &str) -> HashMap<String, String> {
 }
 
 /// Words of a line; quotes keep blanks in one.
-pub fn words<'a>(line: &str, source: &'a Source) -> impl Iterator<Item = Word> + use<'a> {
+pub fn words<'a>(line: &str, source: &'a OptionSource) -> impl Iterator<Item = Word> + use<'a> {
     let (mut all, mut word, mut is_word) = (Vec::new(), String::new(), false);
     let mut quote = None;
     let mut chars = line.chars();

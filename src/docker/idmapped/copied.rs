@@ -21,7 +21,7 @@ const NAMES: [&str; 4] = ["containers", "volumes", "image", "overlay2"];
 const NOT_CONVERTED: &[&str] = &["containers", "volumes"];
 
 /// What a person should know of such a root; `content`: where it is on disk.
-pub fn told(content: &Path) -> String {
+pub fn describe(content: &Path) -> String {
     format!(
         "{} was copied or restored file by file since it was migrated (its inodes are others). For files in layers and volumes \
          with an id of the range, idshift cannot tell whether they had it before the migration",

@@ -19,7 +19,7 @@ use crate::docker::data_root::plain_names;
 use crate::docker::layout::is_content;
 use crate::docker::path_owner::is_daemon_name;
 use crate::engine::RunControl;
-use crate::fs::dir::Kind;
+use crate::fs::dir::NameKind;
 use crate::fs::escape::escaped;
 use crate::fs::stat::stat_at;
 use crate::fs::walk::{Visit, walk};
@@ -232,7 +232,7 @@ impl Visit for Count<'_> {
             let is_plain = self.plain.contains(path[0]);
             let is_wanted = match class {
                 Class::Is(..) => true,
-                Class::Way => kind == Kind::MaybeDirectory,
+                Class::Way => kind == NameKind::MaybeDirectory,
                 Class::Other => false,
             };
             if !is_plain || !is_wanted {
@@ -276,7 +276,7 @@ impl Visit for Count<'_> {
 
 impl ExchangedData {
     /// What it is and what it means, for people; `point`: where the mount is to be.
-    pub fn told(&self, data_root: &Path, point: &Path) -> String {
+    pub fn describe(&self, data_root: &Path, point: &Path) -> String {
         let at_least = if self.more { "at least " } else { "" };
         let inodes = match self.inodes {
             1 => "1 inode".to_string(),

@@ -152,7 +152,7 @@ fn has_root(top: &Path, remap: &Remap) -> bool {
 
 /// That times do not tell what its migration found.
 fn copied(root: &IdmappedRoot) -> Result<Option<Finding>, DockerError> {
-    let told = || Finding::warning(WHAT, copied::told(&root.content()));
+    let told = || Finding::warning(WHAT, copied::describe(&root.content()));
     Ok(root
         .is_copied()?
         .then(|| told().remedy(guidance::DECIDE_UNDATED)))

@@ -9,6 +9,7 @@
 //! - [`exchanged_data`]: what it would show with other owners than its users expect
 //! - [`health`]: what is the matter with one
 //! - [`layout`]: which inodes change owners on the way out of it, or when it is made permanent
+//! - `map_file`: what it is mounted with, on disk
 //! - [`probe`]: whether this host can, tried
 //! - [`mod@unit`]: what mounts it at boot
 
@@ -17,27 +18,27 @@ pub(super) mod copied;
 pub mod exchanged_data;
 pub mod health;
 pub mod layout;
+mod map_file;
 pub mod probe;
 pub mod unit;
 
-pub use copied::told as told_copied;
+pub use copied::describe as describe_copied;
 pub use layout::UndatedOwners;
+pub use map_file::{MAP, record};
 
 use std::path::{Path, PathBuf};
 
-use super::data_root::{DockerRoot, MOVING, canonical, is_remapped_name, names, read_text};
+use self::map_file::MapFile;
+use super::data_root::{DockerRoot, MOVING, canonical, is_remapped_name, names};
 use super::remap::Remap;
 use super::{DockerError, Reason};
 use crate::fs::containing_mount::is_idmapped;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::idmapped_mount::{DetachedMount, MountOptions};
 use crate::fs::{PinnedFile, Stat, mountinfo};
-use crate::idmap::{IdMap, MapSpec, MountMap};
+use crate::idmap::{IdMap, MountMap};
 use crate::ownership::Undated;
 use crate::preflight::in_use::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
-
-/// The file beside the content that holds the map.
-pub const MAP: &str = "map";
 
 /// A remapped root, idmapped.
 #[derive(Clone, Debug)]
@@ -57,27 +58,6 @@ pub struct IdmappedRoot {
 /// Where its content is, below the data-root.
 pub fn place(range: &str) -> [String; 2] {
     [format!("{IDMAPPED_ROOT}{range}"), IDMAPPED_CONTENT.into()]
-}
-
-/// Before the time in a [`MAP`] file.
-const SINCE: &str = "since ";
-
-/// What the file [`MAP`] holds of a root that is made at this time of the docker root in this directory.
-///
-/// # Errors
-/// The docker root cannot be read.
-pub fn record(
-    map: &IdMap,
-    since: jiff::Timestamp,
-    (docker_root, is_converted): (&Path, bool),
-) -> Result<String, DockerError> {
-    let since = since.as_millisecond();
-    let inodes = copied::lines(docker_root, is_converted)?;
-    Ok(format!(
-        "# The content beside this file is a Docker data-root. It is mounted on the directory beside this one that is named\n\
-         # by its range, with these ids (on disk : seen) exchanged. `idshift docker mount` mounts it, `idshift docker revert`\n\
-         # takes it back. Do not change anything in here.\n{SINCE}{since}\n{inodes}{map}\n"
-    ))
 }
 
 /// What is mounted at the daemon's directory.
@@ -104,42 +84,14 @@ impl IdmappedRoot {
         if !is_dir(&dir) || !is_dir(&dir.join(content)) {
             return Ok(None);
         }
-        let path = dir.join(MAP);
-        let text = read_text(&path)?.unwrap_or_default();
-        let since = text
-            .lines()
-            .find_map(|line| line.strip_prefix(SINCE)?.parse().ok());
-        let inodes = text.lines().filter_map(copied::Recorded::read).collect();
-        let lines = text.lines().filter(|line| {
-            let others = ["#", SINCE, copied::INODE];
-            !others.iter().any(|other| line.starts_with(other))
-        });
-        let specs: Result<Vec<MapSpec>, _> = lines
-            .flat_map(str::split_whitespace)
-            .map(str::parse)
-            .collect();
-        let map = specs.map_err(|error| error.to_string());
-        let map = map.and_then(|specs| IdMap::from_specs(&specs).map_err(|it| it.to_string()));
-        // Without it, an id of the range from before could not be told from one that the daemon was given.
-        let since = since.ok_or_else(|| "it has no line `since MILLISECONDS`".to_string());
-        match map.and_then(|map| Ok((map, since?))) {
-            Ok((map, since)) => Ok(Some(IdmappedRoot {
-                top: top.to_path_buf(),
-                range: range.into(),
-                map,
-                since,
-                inodes,
-            })),
-            Err(error) => Err(DockerError::in_the_way(
-                &path,
-                format!(
-                    "does not say which ids this data-root is mounted with ({error}). Write two lines into \
-                    it: the ranges that its user had in /etc/subuid when it was migrated, such as \
-                    `b:0:100000:65536`; and `since MILLISECONDS` with the time of the migration, which `stat \
-                    -c %W000 .` in this directory prints"
-                ),
-            )),
-        }
+        let MapFile { map, since, inodes } = MapFile::read(&dir.join(MAP))?;
+        Ok(Some(IdmappedRoot {
+            top: top.to_path_buf(),
+            range: range.into(),
+            map,
+            since,
+            inodes,
+        }))
     }
 
     /// All of a data-root.
@@ -205,8 +157,8 @@ impl IdmappedRoot {
     /// The kernel does not tell.
     pub fn mount_state(&self) -> Result<MountState, DockerError> {
         let (content, point) = (self.content(), self.point());
-        let (_, on_disk) = look(&content)?;
-        let (pin, seen) = look(&point)?;
+        let (_, on_disk) = pin_and_stat(&content)?;
+        let (pin, seen) = pin_and_stat(&point)?;
         if !seen.mount_root {
             return Ok(MountState::Missing);
         }
@@ -259,7 +211,7 @@ impl IdmappedRoot {
             MountState::Other(_) => self.check_mounted()?,
         }
         let (content, point) = (self.content(), self.point());
-        let (pin, _) = look(&content)?;
+        let (pin, _) = pin_and_stat(&content)?;
         let target = PinnedFile::exactly(&point);
         let target = target.map_err(|errno| DockerError::io(&point)(errno.into()))?;
         let map = MountMap::exchange(&self.map);
@@ -304,7 +256,7 @@ pub fn mount_all(
     roots.into_iter().map(mount).collect()
 }
 
-fn look(path: &Path) -> Result<(PinnedFile, Stat), DockerError> {
+fn pin_and_stat(path: &Path) -> Result<(PinnedFile, Stat), DockerError> {
     let found = PinnedFile::exactly(path).and_then(|pin| pin.stat().map(|stat| (pin, stat)));
     found.map_err(|errno| DockerError::io(path)(errno.into()))
 }

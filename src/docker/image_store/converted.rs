@@ -1,6 +1,6 @@
 //! What is left of a store whose snapshots became layers: images and their blobs, and snapshots without files.
 
-use crate::containerd::snapshots::Kind;
+use crate::containerd::snapshots::SnapshotKind;
 use crate::containerd::{ContainerdRoot, StoreError};
 use crate::docker::conversion::plan::NAMESPACE;
 use crate::docker::conversion::reader::SNAPSHOTTER;
@@ -19,5 +19,5 @@ fn has_snapshot_without_files(containerd: &ContainerdRoot) -> Result<bool, Store
     };
     let snapshots = containerd.snapshots(SNAPSHOTTER)?;
     let mut own = names.values().filter_map(|it| snapshots.all.get(&it.name));
-    Ok(own.any(|it| it.kind == Kind::Committed && !containerd.has_files(it.id)))
+    Ok(own.any(|it| it.kind == SnapshotKind::Committed && !containerd.has_files(it.id)))
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 #[serde(rename_all = "kebab-case")]
 pub enum Disposition {
     /// It moves with the data-root, and its owners are shifted.
-    Carried,
+    #[serde(rename = "carried")]
+    Moved,
     /// It stays where it is, and its owners are shifted.
     ShiftedInPlace,
     /// It stays as it is.

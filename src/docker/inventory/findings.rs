@@ -24,8 +24,8 @@ impl Inventory {
         let refused = refused.filter(|volume| volume.becomes == Disposition::Refused);
         findings.extend(refused.map(|volume| Finding::error("volumes", volume.to_string())));
         findings.extend(self.services.as_ref().map(SwarmServices::finding));
-        if !self.carried_as_is.is_empty() {
-            let found = format!("{}: not Docker's", self.carried_as_is.join(", "));
+        if !self.moved_as_is.is_empty() {
+            let found = format!("{}: not Docker's", self.moved_as_is.join(", "));
             findings.push(Finding::ok(
                 "other data",
                 found + "; moves with the data-root, not shifted",

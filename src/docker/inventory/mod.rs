@@ -52,7 +52,7 @@ pub struct Inventory {
     /// What is in a range that the daemon had before, with the map. It stays so.
     in_other_range: Vec<(PathBuf, IdMap)>,
     /// Names of what somebody keeps in the docker root and no container binds.
-    carried_as_is: Vec<String>,
+    moved_as_is: Vec<String>,
     shifts_host_binds: bool,
     /// Where the daemon is in a swarm: what is known of its services.
     pub services: Option<SwarmServices>,
@@ -94,19 +94,19 @@ impl Inventory {
         for volume in &mut volumes {
             volume.decide(&bind_mounts, host_binds);
         }
-        let carried = bind_mounts.iter().filter(|it| it.kind == Advice::Carried);
-        let own_trees: Vec<_> = carried
+        let moved = bind_mounts.iter().filter(|it| it.kind == Advice::Moved);
+        let own_trees: Vec<_> = moved
             .map(|it| names_below(rewriter.from(), &real(&it.source)))
             .collect();
-        let mut carried_as_is = names(rewriter.from())?;
-        carried_as_is.retain(|name| {
+        let mut moved_as_is = names(rewriter.from())?;
+        moved_as_is.retain(|name| {
             let is_bound = own_trees.iter().any(|tree| tree[0] == name.as_bytes());
             !is_bound && whose(rewriter, &rewriter.from().join(name)) == PathOwner::Own
         });
         Ok(Inventory {
             mounts: mount_points_of(rewriter, &volumes)?,
             own_trees,
-            carried_as_is,
+            moved_as_is,
             in_place: match host_binds {
                 HostBinds::Shifted => to_prepare(&bind_mounts),
                 HostBinds::LookedAt | HostBinds::Left => Vec::new(),
@@ -168,7 +168,7 @@ impl Inventory {
             in_place,
             left_shifted,
             in_other_range: Vec::new(),
-            carried_as_is: Vec::new(),
+            moved_as_is: Vec::new(),
             shifts_host_binds: with_binds,
             services,
         })
@@ -188,7 +188,7 @@ impl Inventory {
             in_place: Vec::new(),
             left_shifted: Vec::new(),
             in_other_range: Vec::new(),
-            carried_as_is: Vec::new(),
+            moved_as_is: Vec::new(),
             shifts_host_binds: false,
             services: None,
         })

@@ -24,14 +24,14 @@ pub struct MountPoint {
     /// The daemon mounts it for a container that runs, and unmounts it.
     pub by_daemon: bool,
     /// Where the docker root goes.
-    way: Way,
+    destination: Destination,
     /// What of it containers own.
     shifted: Shifted,
 }
 
 /// Where a docker root goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Destination {
     /// Into the range.
     Migrate,
     /// Out of it.
@@ -42,27 +42,27 @@ enum Way {
     Other,
 }
 
-impl Way {
-    fn of(rewriter: &PathRewriter) -> Way {
+impl Destination {
+    fn of(rewriter: &PathRewriter) -> Destination {
         let (from, to) = (rewriter.from(), rewriter.to());
         let is_remapped = |path: &Path| {
             let name = path.file_name().and_then(|name| name.to_str());
             name.is_some_and(is_remapped_name)
         };
         match from != to && is_remapped(from) {
-            true if from.parent() == Some(to) => Way::Revert,
-            true if is_remapped(to) => Way::Rebase,
-            false if to.parent() == Some(from) => Way::Migrate,
-            _ => Way::Other,
+            true if from.parent() == Some(to) => Destination::Revert,
+            true if is_remapped(to) => Destination::Rebase,
+            false if to.parent() == Some(from) => Destination::Migrate,
+            _ => Destination::Other,
         }
     }
 
     /// The command, in a list of what is to be done.
     fn command(self) -> &'static str {
         match self {
-            Way::Migrate => "migrate",
-            Way::Revert => "revert",
-            Way::Rebase | Way::Other => "run this again",
+            Destination::Migrate => "migrate",
+            Destination::Revert => "revert",
+            Destination::Rebase | Destination::Other => "run this again",
         }
     }
 }
@@ -122,7 +122,7 @@ pub fn mount_points(
         found.push(MountPoint {
             by_daemon: is_of_daemon(below, devices),
             idmapped: mount.idmapped,
-            way: Way::of(rewriter),
+            destination: Destination::of(rewriter),
             shifted: Shifted::of(below),
             path: mount.point,
             fs_type: mount.fs_type,
@@ -135,8 +135,8 @@ pub fn mount_points(
 /// Whether the daemon mounts something there itself (moby `daemon/graphdriver/overlay2`, `container/container_unix.go`,
 /// `volume/local`, `plugin/manager_linux.go`).
 fn is_of_daemon(below: &Path, devices: &[&str]) -> bool {
-    let way: Vec<&str> = below.iter().filter_map(|name| name.to_str()).collect();
-    match &way[..] {
+    let names: Vec<&str> = below.iter().filter_map(|name| name.to_str()).collect();
+    match &names[..] {
         ["containers", _, _, ..] | ["rootfs" | "buildkit" | "plugins", _, ..] => true,
         ["volumes", name, "_data"] => devices.contains(name),
         [first, below @ ..] => {
@@ -165,7 +165,7 @@ impl MountPoint {
                 "is an idmapped mount, so its owners on disk are not those shown, and it is neither renamed \
                 nor shifted. `umount {path}`, {}, shift the directory that it shows (`findmnt -o SOURCE,FSROOT {path}` \
                  says which), and bind that at {new}",
-                self.way.command()
+                self.destination.command()
             ),
             false => format!(
                 "is a mount point ({}): what is mounted below a data-root is neither renamed nor shifted with it. {}",
@@ -181,23 +181,25 @@ impl MountPoint {
         if self.shifted == Shifted::Daemons {
             return format!(
                 "`umount {path}`, and copy what it holds to {path} with `cp -a` from another mount point. Then {}",
-                self.way.command()
+                self.destination.command()
             );
         }
-        let first = format!("`umount {path}`, {}", self.way.command());
-        let shift = match self.way {
-            Way::Migrate => "idshift shift",
-            Way::Revert => "idshift shift --reverse",
-            Way::Rebase => "idshift shift --from MAP --to MAP",
-            Way::Other => return format!("{first}, and mount it at {new} (in /etc/fstab too)"),
+        let first = format!("`umount {path}`, {}", self.destination.command());
+        let shift = match self.destination {
+            Destination::Migrate => "idshift shift",
+            Destination::Revert => "idshift shift --reverse",
+            Destination::Rebase => "idshift shift --from MAP --to MAP",
+            Destination::Other => {
+                return format!("{first}, and mount it at {new} (in /etc/fstab too)");
+            }
         };
         let tree = match self.shifted {
             Shifted::Data => format!("{new}/_data"),
             Shifted::EachData => format!("{new}/*/_data"),
             _ => new.to_string(),
         };
-        let maps = match self.way {
-            Way::Rebase => ", with the maps of this run",
+        let maps = match self.destination {
+            Destination::Rebase => ", with the maps of this run",
             _ => "",
         };
         match self.shifted {

@@ -117,7 +117,7 @@ impl VolumeElsewhere {
         match whose(rewriter, &dir) {
             PathOwner::Daemon => self.advice = "it moves with the data-root, not shifted".into(),
             PathOwner::Content => {
-                self.becomes = Disposition::Carried;
+                self.becomes = Disposition::Moved;
                 self.advice = "it moves with the data-root and is shifted".into();
             }
             PathOwner::Own | PathOwner::Host => self.dir = Some(dir),
@@ -145,8 +145,8 @@ impl VolumeElsewhere {
         self.shifted_with_bind_mounts =
             mount.kind == Advice::Prepare && host_binds != HostBinds::Shifted;
         (self.becomes, self.advice) = match &mount.kind {
-            Advice::Carried => (
-                Disposition::Carried,
+            Advice::Moved => (
+                Disposition::Moved,
                 "it moves with the data-root and is shifted".into(),
             ),
             Advice::Prepare if host_binds == HostBinds::Shifted => (
@@ -178,7 +178,7 @@ impl VolumeElsewhere {
         self.shifted_with_bind_mounts = is_shifted && !own.contains(dir) && !with_binds;
         (self.becomes, self.advice) = match (own.contains(dir), is_shifted) {
             (true, _) => (
-                Disposition::Carried,
+                Disposition::Moved,
                 "it moves with the data-root and is shifted".into(),
             ),
             (_, true) if with_binds => (

@@ -4,146 +4,28 @@
 //! taken from the disk and compared by its CRC-64 (`github.com/vbatts/tar-split`, `tar/storage`). Docker gives no layer
 //! out of which one name is there twice or one file does not have its checksum: such content is written as raw bytes.
 
-use std::collections::{BTreeSet, HashSet};
+mod writer;
+
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::hash::BuildHasher;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use crc::{CRC_64_GO_ISO, Crc, Table};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use serde::Serialize;
 
+pub use self::writer::TarSplitWriter;
 use super::digest::{Digest, HashingReader};
 use super::path::clean;
-use super::tar_reader::{Entry, Kind, RawBytes, TarError, TarReader};
+use super::tar_reader::{Entry, EntryKind, RawBytes, TarError, TarReader};
 
 /// CRC-64 as `crc64.MakeTable(crc64.ISO)` of Go.
 pub(super) static CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_GO_ISO);
 
-/// As long as this, a segment is written: Docker takes the zeros at the end in pieces of it.
-const SEGMENT: usize = 1 << 20;
-
 /// Docker opens `overlay2/<64 digits>/diff/NAME` by one path, which the kernel takes up to 4095 bytes of.
 const MAX_NAME: usize = 3072;
-
-/// Type 1: `Line::File` of Docker's `storage.FileType`; 2: `SegmentType`.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(rename = "type")]
-    kind: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name_raw: Option<String>,
-    #[serde(skip_serializing_if = "is_zero")]
-    size: u64,
-    payload: Option<String>,
-    position: u64,
-}
-
-fn is_zero(size: &u64) -> bool {
-    *size == 0
-}
-
-/// Writes `tar-split.json.gz`.
-pub struct TarSplitWriter<W: Write> {
-    out: GzEncoder<BufWriter<W>>,
-    position: u64,
-    segment: Vec<u8>,
-    /// Hashes of the names so far. Two names of one hash cost a file that is stored as raw bytes, and nothing else.
-    names: HashSet<u64, foldhash::fast::FixedState>,
-}
-
-impl<W: Write> TarSplitWriter<W> {
-    /// Into this.
-    pub fn new(out: W) -> TarSplitWriter<W> {
-        TarSplitWriter {
-            out: GzEncoder::new(BufWriter::new(out), Compression::default()),
-            position: 0,
-            segment: Vec::new(),
-            names: HashSet::default(),
-        }
-    }
-
-    /// Whether an entry may have this name: it is its only one. Docker compares names when they are cleaned.
-    pub fn take_name(&mut self, name: &[u8]) -> bool {
-        let hash = foldhash::fast::FixedState::with_seed(0).hash_one(clean(name));
-        self.names.insert(hash)
-    }
-
-    /// An entry whose content is on the disk; without content for all that is not a file.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn file(&mut self, name: &[u8], size: u64, crc: Option<u64>) -> io::Result<()> {
-        self.end_segment()?;
-        let text = std::str::from_utf8(name).ok();
-        self.line(|position| Line {
-            kind: 1,
-            name: text.filter(|name| !name.is_empty()),
-            name_raw: text.is_none().then(|| STANDARD.encode(name)),
-            size,
-            payload: crc.map(|crc| STANDARD.encode(crc.to_be_bytes())),
-            position,
-        })
-    }
-
-    /// Writes raw bytes out so far: the next begin a line of their own.
-    fn end_segment(&mut self) -> io::Result<()> {
-        if self.segment.is_empty() {
-            return Ok(());
-        }
-        let payload = STANDARD.encode(&self.segment);
-        self.segment.clear();
-        self.line(|position| Line {
-            kind: 2,
-            name: None,
-            name_raw: None,
-            size: 0,
-            payload: Some(payload),
-            position,
-        })
-    }
-
-    fn line<'a>(&mut self, line: impl FnOnce(u64) -> Line<'a>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &line(self.position))?;
-        self.position += 1;
-        self.out.write_all(b"\n")
-    }
-
-    /// Writes the end.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn finish(mut self) -> io::Result<W> {
-        self.end_segment()?;
-        let out = self.out.finish()?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)
-    }
-}
-
-impl<W: Write> RawBytes for TarSplitWriter<W> {
-    fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut left = bytes;
-        while !left.is_empty() {
-            let room = SEGMENT - self.segment.len();
-            let (now, later) = left.split_at(room.min(left.len()));
-            self.segment.extend_from_slice(now);
-            left = later;
-            if self.segment.len() == SEGMENT {
-                self.end_segment()?;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// What [`split_layer`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,7 +65,7 @@ pub fn split_layer(
         if is_first && is_gone(diff, &entry) {
             changed.insert(path_of(&entry));
         }
-        if entry.kind != Kind::File || (entry.size == 0 && entry.sparse.is_none()) {
+        if entry.kind != EntryKind::File || (entry.size == 0 && entry.sparse.is_none()) {
             if is_first {
                 split.file(&entry.name, 0, None)?;
             }
@@ -218,15 +100,6 @@ pub fn split_layer(
     })
 }
 
-impl<W: Write> TarSplitWriter<W> {
-    /// Docker's tar reader takes the two blocks of zeros with what is before them; the zeros behind in pieces.
-    fn end_of_archive<R: Read>(&mut self, reader: &mut TarReader<R>) -> Result<(), TarError> {
-        reader.second_zero_block(self)?;
-        self.end_segment()?;
-        reader.finish(self)
-    }
-}
-
 /// Where the file of this entry is, from the top of the layer.
 fn path_of(entry: &Entry) -> Vec<u8> {
     let path = clean(&entry.name);
@@ -258,7 +131,7 @@ fn is_gone(diff: BorrowedFd<'_>, entry: &Entry) -> bool {
         None => (&b"."[..], &path[..]),
     };
     // What deletes something below has another name on the disk.
-    if entry.kind == Kind::Global || name.is_empty() || name.starts_with(b".wh.") {
+    if entry.kind == EntryKind::Global || name.is_empty() || name.starts_with(b".wh.") {
         return false;
     }
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;

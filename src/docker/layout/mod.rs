@@ -50,7 +50,7 @@ pub fn is_content(path: &[&[u8]]) -> bool {
             | [b"containers", _, b"mounts", _, ..]
             | [b"volumes", _, b"_data", ..]
     ) || is_build_file(path)
-        || storage_drivers::of_path(path).is_some_and(|(_, kind)| kind == DriverPath::Content)
+        || storage_drivers::driver_at(path).is_some_and(|(_, kind)| kind == DriverPath::Content)
 }
 
 /// Files that BuildKit mounts into its build containers: `resolv.conf`, `resolv-host.conf`, `hosts`, `hosts.<digest>`
@@ -135,7 +135,7 @@ impl Layout {
             }
             [b"volumes"] | [b"volumes", _] => Rule::Keep,
             [b"buildkit"] | [b"buildkit", b"executor"] => Rule::Keep,
-            _ => match storage_drivers::of_path(path) {
+            _ => match storage_drivers::driver_at(path) {
                 Some((driver, DriverPath::Passage)) if driver.is_of_container_root => {
                     self.directory_rule(self.root_uid)
                 }

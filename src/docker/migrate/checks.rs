@@ -18,7 +18,7 @@ use crate::host::subids;
 use crate::idmap::Direction;
 use crate::journal::Store;
 use crate::preflight::TransientBlocker;
-use crate::preflight::rename_flags::Untold;
+use crate::preflight::rename_flags::UntestedRename;
 use crate::store_move::copy::PlannedCopy;
 use crate::store_move::unfinished_run::unfinished_run;
 
@@ -80,7 +80,7 @@ impl DaemonTarget {
 
     /// The copy that is asked for. There is room for all that is copied and unpacked; what is unpacked without a copy, a
     /// dry run counts when it reads it.
-    pub(super) fn copy_with_room(
+    pub(super) fn copy_with_space(
         &self,
         options: &MigrateOptions,
         remap: &Remap,
@@ -89,7 +89,7 @@ impl DaemonTarget {
     ) -> Result<Option<PlannedCopy>, DockerError> {
         // What is plainly too much is told before anything is read.
         if !options.copy {
-            migration.check_room(Amount::default())?;
+            migration.check_space(Amount::default())?;
         }
         let unpacked = match options.dry_run && !options.copy {
             true => Amount::default(),
@@ -97,7 +97,7 @@ impl DaemonTarget {
         };
         match options.copy {
             true => planned_copy(&self.data_root, remap, migration, unpacked).map(Some),
-            false => migration.check_room(unpacked).map(|()| None),
+            false => migration.check_space(unpacked).map(|()| None),
         }
     }
 }
@@ -126,11 +126,13 @@ fn planned_copy(
 ) -> Result<PlannedCopy, DockerError> {
     let conversion = migration.conversion.as_ref();
     let path = conversion.map(|it| it.containerd.path.as_path());
-    let room = conversion.map_or(Ok(Amount::default()), |it| it.room(&migration.data_root));
-    let room = room?;
+    let copied = conversion.map_or(Ok(Amount::default()), |it| {
+        it.copied_size(&migration.data_root)
+    });
+    let copied = copied?;
     let layers = Amount {
-        bytes: room.bytes.saturating_add(unpacked.bytes),
-        inodes: room.inodes + unpacked.inodes,
+        bytes: copied.bytes.saturating_add(unpacked.bytes),
+        inodes: copied.inodes + unpacked.inodes,
     };
     plan_copy(data_root, &remap.dir_name(), (path, layers))
 }
@@ -179,13 +181,13 @@ pub(super) fn dry_run<'m>(
     manifest: impl FnOnce() -> Result<ManifestOutput<'m>, Refusal>,
     store: &Store,
     control: RunControl<'_>,
-) -> Result<(Report, Vec<PathBuf>, Vec<Untold>), MigrateError> {
+) -> Result<(Report, Vec<PathBuf>, Vec<UntestedRename>), MigrateError> {
     let checked = check_store(request, remap, migration, control)?;
     let exact = exact_plan(request, remap, &checked, control)?;
     let plan = exact.as_ref().unwrap_or(migration).plan();
     let mut report = plan.dry_run(store, manifest()?, control)?;
     report.stats.add(checked.left);
-    Ok((report, checked.changed, plan.untold_renames()?))
+    Ok((report, checked.changed, plan.untested_renames()?))
 }
 
 /// Reads all that a conversion reads. What a mount shows keeps its owners.
@@ -198,7 +200,7 @@ fn check_store(
     let map = (!request.idmapped).then_some(&remap.map);
     let checked = migration.check_conversion(map, control)?;
     if !request.keeps_store {
-        migration.check_room(checked.unpacked)?;
+        migration.check_space(checked.unpacked)?;
     }
     Ok(checked)
 }

@@ -29,7 +29,7 @@ use crate::engine::{Outcome, Refusal, Report, RunControl};
 use crate::host::range_users::{self, SharedRange};
 use crate::idmap::Direction;
 use crate::journal::{Journal, Store};
-use crate::preflight::rename_flags::Untold;
+use crate::preflight::rename_flags::UntestedRename;
 use crate::store_move::copy::{PlannedCopy, earlier};
 use checks::{check_range_is_free, check_unmounted, dry_run, exchanged};
 pub use options::MigrateOptions;
@@ -76,7 +76,7 @@ pub struct Migrated {
     /// Lines of `/etc/subuid` and `/etc/subgid` that give ids of the range to somebody else.
     pub shared_ranges: Vec<SharedRange>,
     /// Of a dry run: the filesystems of which only a run can tell whether they rename as it needs it.
-    pub untold_renames: Vec<Untold>,
+    pub untested_renames: Vec<UntestedRename>,
     /// Of an idmapped root: where the daemon finds it, and where it is on disk.
     pub shown: Option<(PathBuf, PathBuf)>,
     /// Of an idmapped root that no unit mounts: what has to be run at boot.
@@ -133,9 +133,9 @@ impl DaemonTarget {
         }
         migration.exchanged = exchanged(options, &remap, &migration.data_root, control)?;
         let mounted = check_unmounted(options, &migration, store, control)?;
-        let copy = self.copy_with_room(options, &remap, &migration, control)?;
+        let copy = self.copy_with_space(options, &remap, &migration, control)?;
         let made = new_user.as_ref().map(NewUser::missing).unwrap_or_default();
-        let (mut report, changed_files, untold_renames) = match options.dry_run {
+        let (mut report, changed_files, untested_renames) = match options.dry_run {
             true => dry_run(&request, &remap, &migration, manifest, store, control)?,
             false => {
                 if let Some(confirm) = confirm {
@@ -173,7 +173,7 @@ impl DaemonTarget {
             remap,
             copy,
             made,
-            untold_renames,
+            untested_renames,
             shown: None,
             at_boot: None,
             reload: false,

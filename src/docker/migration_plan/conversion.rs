@@ -4,7 +4,7 @@ use super::{Migration, Survey};
 use crate::docker::DockerError;
 use crate::docker::conversion::check::{Checked, check_conversion, unpacked};
 use crate::docker::conversion::leftover;
-use crate::docker::conversion::requirements::check_room;
+use crate::docker::conversion::requirements::check_space;
 use crate::docker::conversion::staging::Staging;
 use crate::docker::conversion::summary::ConversionSummary;
 use crate::engine::RunControl;
@@ -57,10 +57,10 @@ impl Migration {
     ///
     /// # Errors
     /// There is not.
-    pub fn check_room(&self, unpacked: Amount) -> Result<(), DockerError> {
+    pub fn check_space(&self, unpacked: Amount) -> Result<(), DockerError> {
         let conversion = self.conversion.as_ref();
         let place = (&*self.data_root, &*self.range_dir);
-        conversion.map_or(Ok(()), |it| check_room(it, place, unpacked))
+        conversion.map_or(Ok(()), |it| check_space(it, place, unpacked))
     }
 
     /// Removes what a conversion that was cut short before it changed anything had made. The caller has the lock.

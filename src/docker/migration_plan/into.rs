@@ -1,6 +1,6 @@
 //! Into the range: the plain docker root becomes the remapped one.
 
-use super::{SetAside, Survey, Trees};
+use super::{SetAsideNames, Survey, Trees};
 use crate::docker::DockerError;
 use crate::docker::conversion::leftover::staging_name;
 use crate::docker::data_root::names;
@@ -11,7 +11,7 @@ pub(super) fn rename_entries(
     steps: &mut StepList<'_>,
     survey: &Survey<'_>,
     trees: &Trees,
-) -> Result<SetAside, DockerError> {
+) -> Result<SetAsideNames, DockerError> {
     let locations = &survey.locations;
     let (source, target) = (locations.source(), locations.target());
     let is_copy = !source.is_empty();
@@ -30,7 +30,7 @@ pub(super) fn rename_entries(
         let to = [&target[..], &[name]].concat();
         steps.rename(&from, &to)?;
     }
-    Ok(SetAside {
+    Ok(SetAsideNames {
         unused_root,
         drivers,
         left_root: None,

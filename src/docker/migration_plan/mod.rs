@@ -70,7 +70,7 @@ pub struct Migration {
     /// What happens to everything in and around the data-root.
     pub inventory: Inventory,
     /// What is in the way and is renamed and kept.
-    pub set_aside: SetAside,
+    pub set_aside: SetAsideNames,
     /// Names of containers that are marked for the host's user namespace.
     pub marked: Vec<String>,
     /// Names of containers that a remapped daemon will not start, and why.
@@ -79,7 +79,7 @@ pub struct Migration {
 
 /// Names, in the data-root, of what is set aside.
 #[derive(Default)]
-pub struct SetAside {
+pub struct SetAsideNames {
     /// An unused docker root in the place of the new one.
     pub unused_root: Option<String>,
     /// Empty directories of storage drivers, which would keep a plain daemon from the containerd image store.
@@ -172,7 +172,7 @@ impl Migration {
             range_dir: remap.dir_name(),
             root_gid: remap.root.1,
             inventory,
-            set_aside: SetAside::default(),
+            set_aside: SetAsideNames::default(),
             marked: Vec::new(),
             will_not_start: Vec::new(),
         })

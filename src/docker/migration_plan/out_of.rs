@@ -1,6 +1,6 @@
 //! Out of the range: the remapped docker root becomes the plain one.
 
-use super::{SetAside, Survey};
+use super::{SetAsideNames, Survey};
 use crate::docker::DockerError;
 use crate::docker::data_root::names;
 use crate::docker::steps::{CONTAINERS, StepList};
@@ -9,7 +9,7 @@ use crate::docker::steps::{CONTAINERS, StepList};
 pub(super) fn rename_entries(
     steps: &mut StepList<'_>,
     survey: &Survey<'_>,
-) -> Result<SetAside, DockerError> {
+) -> Result<SetAsideNames, DockerError> {
     let locations = &survey.locations;
     survey.store.check_plain_root(&locations.data_root)?;
     let source = locations.source();
@@ -28,7 +28,7 @@ pub(super) fn rename_entries(
             steps.rename(&[&source[..], &[&name]].concat(), &[&name])?;
         }
     }
-    Ok(SetAside {
+    Ok(SetAsideNames {
         unused_root,
         drivers,
         left_root: None,

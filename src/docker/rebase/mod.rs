@@ -103,7 +103,7 @@ pub struct Rebase {
 }
 
 /// A root and its two ranges.
-struct Move {
+struct RangeChange {
     data_root: PathBuf,
     from: Remap,
     to: Remap,
@@ -121,7 +121,7 @@ impl Rebase {
         request: &RebaseRequest,
         control: RunControl<'_>,
     ) -> Result<Rebase, DockerError> {
-        let (map, it) = Move::of(request)?;
+        let (map, it) = RangeChange::of(request)?;
         let shared = check_range_is_free(&request.to, &request.owners)?;
         let new_dir = it.to.dir_name();
         let rewriter = PathRewriter::new(&it.root.path, &it.data_root.join(&new_dir), Vec::new())?;
@@ -169,9 +169,9 @@ impl Rebase {
     }
 }
 
-impl Move {
+impl RangeChange {
     /// With the map from the one range to the other.
-    fn of(request: &RebaseRequest) -> Result<(IdMap, Move), DockerError> {
+    fn of(request: &RebaseRequest) -> Result<(IdMap, RangeChange), DockerError> {
         let data_root = canonical(&request.data_root)?;
         recognise::check_is_none(&data_root)?;
         let (from, to) = (remap_of(&request.from)?, remap_of(&request.to)?);
@@ -194,7 +194,7 @@ impl Move {
         let all = containers.iter().map(|(container, _)| container);
         let store = ContainerdStore::of(&root, &data_root, all)?;
         store.check(&root, Direction::OutOf, Some(&from))?;
-        let found = Move {
+        let found = RangeChange {
             data_root,
             from,
             to,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::metadata::Found;
+use super::metadata::ContainerWithFiles;
 use crate::docker::data_root::{DockerRoot, Holds, MOVING, is_remapped_name, names, plain_names};
 use crate::docker::image_store::{self, ContainerdStore};
 use crate::docker::path_owner::is_daemon_name;
@@ -11,13 +11,13 @@ use crate::fs::Root;
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_not_in_use;
 use crate::store_move::place::Target;
-use crate::store_move::place_checks::Words;
+use crate::store_move::place_checks::Labels;
 
 /// Storage drivers whose layers are the same for a rootless daemon, but for owners and attributes.
 pub const DRIVERS: [&str; 2] = ["overlay2", "vfs"];
 
 /// What messages call a data-root.
-pub(super) const WORDS: Words = Words {
+pub(super) const WORDS: Labels = Labels {
     store: "data-root",
     engine: "daemon",
     option: "--to",
@@ -72,7 +72,7 @@ pub(super) const CONVERT: &str = "First `idshift docker migrate`, which makes ov
 /// Images in containerd belong to another program's directories.
 pub(super) fn check_store(
     root: &DockerRoot,
-    all: &[Found],
+    all: &[ContainerWithFiles],
     remedy: &str,
 ) -> Result<(), DockerError> {
     let containers = all.iter().map(|(container, _)| container);

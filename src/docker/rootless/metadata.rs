@@ -27,13 +27,13 @@ pub(super) struct Rewritten {
 }
 
 /// A container and its files.
-pub(super) type Found = (Container, ContainerFiles);
+pub(super) type ContainerWithFiles = (Container, ContainerFiles);
 
 /// All containers of a docker root.
 ///
 /// # Errors
 /// The metadata of one is not what dockerd writes.
-pub(super) fn containers(root: &DockerRoot) -> Result<Vec<Found>, DockerError> {
+pub(super) fn containers(root: &DockerRoot) -> Result<Vec<ContainerWithFiles>, DockerError> {
     let parse = |files: ContainerFiles| Ok((files.parse(root)?, files));
     root.container_files()?.into_iter().map(parse).collect()
 }
@@ -44,7 +44,7 @@ pub(super) fn containers(root: &DockerRoot) -> Result<Vec<Found>, DockerError> {
 /// One is not what dockerd writes.
 pub(super) fn rewritten(
     root: &DockerRoot,
-    all: &[Found],
+    all: &[ContainerWithFiles],
     moved: &PathRewriter,
 ) -> Result<Vec<Rewritten>, DockerError> {
     let mut found = Vec::new();
@@ -74,9 +74,9 @@ pub(super) fn rewritten(
 ///
 /// # Errors
 /// A `hostconfig.json` is not what dockerd writes.
-pub(super) fn troubled(
+pub(super) fn incompatible(
     root: &DockerRoot,
-    all: &[Found],
+    all: &[ContainerWithFiles],
 ) -> Result<Vec<(String, Obstacle)>, DockerError> {
     let first_port = first_open_port();
     let mut found = Vec::new();
@@ -97,7 +97,7 @@ pub(super) fn troubled(
 /// A `config.v2.json` is not what dockerd writes.
 pub(super) fn left_binds(
     root: &DockerRoot,
-    all: &[Found],
+    all: &[ContainerWithFiles],
     moved: &PathRewriter,
 ) -> Result<Vec<(String, PathBuf)>, DockerError> {
     let mut found = Vec::new();

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::checks::{
     CONVERT, WORDS, check_content, check_drivers, check_store, check_unused, other_daemon,
 };
-use super::metadata::{containers, left_binds, rewritten, troubled};
+use super::metadata::{containers, incompatible, left_binds, rewritten};
 use super::recognise;
-use super::steps::{LAYERS, MoveSteps};
+use super::steps::{LAYERS, RootlessSteps};
 use crate::docker::DockerError;
 use crate::docker::data_root::{ASIDE, DockerRoot, canonical, names, plain_names};
 use crate::docker::inventory::Inventory;
@@ -19,7 +19,7 @@ use crate::docker::stamps::stamps_of;
 use crate::docker::steps::CONTAINERS;
 use crate::engine::{Plan, Policy, Report, RunControl, ShiftRequest};
 use crate::idmap::Direction;
-use crate::journal::record::{RunKind, WalkOptions};
+use crate::journal::record::RunKind;
 use crate::journal::{Step, Store};
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
@@ -32,6 +32,7 @@ use crate::store_move::place::{Source, Target};
 use crate::store_move::place_checks::{
     check_is_no_mount_point, check_is_reached, check_places, check_same_filesystem,
 };
+use crate::store_move::request::{MoveOptions, shift_request};
 use crate::store_move::stamps::Stamps;
 use crate::store_move::steps::UNUSED;
 use crate::store_move::user::RootlessUser;
@@ -47,14 +48,8 @@ pub struct RootlessRequest {
     pub rootless_root: PathBuf,
     /// To the user, or from the user.
     pub direction: Direction,
-    /// The plain data-root stays as it is, and a copy of it is moved.
-    pub copy: bool,
-    /// Threads.
-    pub jobs: usize,
-    /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
-    pub clear_flags: bool,
-    /// Files with names outside the data-root change too.
-    pub allow_outside_links: bool,
+    /// How.
+    pub options: MoveOptions,
 }
 
 /// A plan, and its facts for people.
@@ -72,7 +67,7 @@ pub struct RootlessMove {
     /// Where it will be.
     pub to: PathBuf,
     /// What is different about containers there, by their names.
-    pub troubled: Vec<(String, Obstacle)>,
+    pub incompatible: Vec<(String, Obstacle)>,
     /// What containers bind that is not carried: the container's name and the path.
     pub left_binds: Vec<(String, PathBuf)>,
     /// Names of containers that start with the daemon. Only of the way back, as the next.
@@ -98,7 +93,11 @@ impl RootlessMove {
     /// What is in the way. Nothing was changed.
     pub fn prepare(request: &RootlessRequest) -> Result<RootlessMove, DockerError> {
         let plain = Source::at(&canonical(&request.data_root)?)?;
-        let stamps = request.copy.then(|| stamps_of(&plain.path)).transpose()?;
+        let stamps = request
+            .options
+            .copy
+            .then(|| stamps_of(&plain.path))
+            .transpose()?;
         Ok(RootlessMove {
             stamps,
             ..RootlessMove::of_source(request, &plain, &plain)?
@@ -128,7 +127,7 @@ impl RootlessMove {
         let to = Target::at(&request.rootless_root)?;
         check_places(user, (plain, &to), &WORDS)?;
         recognise::check_is_none(&plain.path)?;
-        match request.copy && from.path == plain.path {
+        match request.options.copy && from.path == plain.path {
             true => check_is_no_mount_point(&to, &WORDS)?,
             false => check_same_filesystem(user, (from, &to), &WORDS)?,
         }
@@ -147,7 +146,7 @@ impl RootlessMove {
         inventory.check()?;
 
         let holds_unused = check_unused(&to)?;
-        let mut steps = MoveSteps::to_user(from, &to, (&user.map, user.root))?;
+        let mut steps = RootlessSteps::to_user(from, &to, (&user.map, user.root))?;
         steps.block()?;
         let held = steps.hold(&carried, &to)?;
         for file in rewritten(&docker_root, &all, &moved)? {
@@ -156,7 +155,7 @@ impl RootlessMove {
         for edit in inventory.edits() {
             steps.edit(edit, &plain.path)?;
         }
-        steps.place(held, (&to, user.root))?;
+        let steps = steps.place(held, (&to, user.root))?;
         let mut blockers: Vec<TransientBlocker> = inventory.still_mounted().into_iter().collect();
         blockers.extend(other_daemon(&to));
         if from.path.join(CONTAINERS).symlink_metadata().is_ok() {
@@ -165,7 +164,12 @@ impl RootlessMove {
         Ok(RootlessMove {
             steps_before: steps.early.len(),
             steps: [steps.early, steps.late].concat(),
-            request: shift_request(request, Direction::Into, vec![from.path.clone()]),
+            request: shift_request(
+                user,
+                (RunKind::DockerToRootless, Direction::Into),
+                vec![from.path.clone()],
+                request.options,
+            ),
             unchanged_since: None,
             policy: Layout::new(
                 LAYERS,
@@ -174,7 +178,7 @@ impl RootlessMove {
                 &steps.rewritten,
             ),
             carried,
-            troubled: troubled(&docker_root, &all)?,
+            incompatible: incompatible(&docker_root, &all)?,
             restarted: Vec::new(),
             networks: Vec::new(),
             left_binds: left_binds(&docker_root, &all, &moved)?,
@@ -194,7 +198,7 @@ impl RootlessMove {
     /// # Errors
     /// There is no space for it, or no place, or an earlier one is there.
     pub fn copy(&self, request: &RootlessRequest) -> Result<Option<PlannedCopy>, DockerError> {
-        if !request.copy {
+        if !request.options.copy {
             return Ok(None);
         }
         let original = Original {
@@ -263,30 +267,4 @@ fn carried_names(from: &Source) -> Result<(Vec<String>, Vec<String>), DockerErro
     let (mut carried, left): (Vec<_>, Vec<_>) = plain.into_iter().partition(is_daemons);
     carried.retain(|name| name != CONTAINERS);
     Ok((carried, left))
-}
-
-pub(super) fn shift_request(
-    request: &RootlessRequest,
-    direction: Direction,
-    paths: Vec<PathBuf>,
-) -> ShiftRequest {
-    ShiftRequest {
-        paths,
-        map: request.user.map.clone(),
-        direction,
-        jobs: request.jobs,
-        walk: WalkOptions {
-            // A copy has neither.
-            outside_links: request.allow_outside_links || request.copy,
-            clear_flags: request.clear_flags || request.copy,
-            ..WalkOptions::default()
-        },
-        allow_in_use: false,
-        allow_system_path: true,
-        allow_home: true,
-        kind: match direction {
-            Direction::Into => RunKind::DockerToRootless,
-            Direction::OutOf => RunKind::DockerFromRootless,
-        },
-    }
 }

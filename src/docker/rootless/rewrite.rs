@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::metadata::Rewritten;
-use super::steps::MoveSteps;
+use super::steps::RootlessSteps;
 use crate::docker::DockerError;
 use crate::docker::inventory::volumes::Edit;
 use crate::docker::steps::CONTAINERS;
@@ -18,17 +18,17 @@ use crate::journal::{Name, Step};
 use crate::ownership::{Mapping, Ownership, OwnershipXattrs, map_all_of_ownership};
 use crate::store_move::mtime::mtime_step;
 
-impl MoveSteps<'_> {
+impl RootlessSteps<'_> {
     /// Metadata files of containers.
     pub fn rewrite(&mut self, file: Rewritten) -> Result<(), DockerError> {
-        let dir = self.from.path.join(CONTAINERS).join(&file.id);
+        let dir = self.list.from.path.join(CONTAINERS).join(&file.id);
         let mtime_ns = mtime_of(&dir, file.name)?;
         self.times_once(self.hidden(&[&file.id]), &dir)?;
         let names = [CONTAINERS, &file.id, file.name];
         let names = names.map(|name| name.as_bytes().to_vec());
-        self.rewritten.insert(names.to_vec());
+        self.list.rewritten.insert(names.to_vec());
         let [owner, new_owner] = self.owners(&dir.join(file.name))?;
-        self.late.push(Step::Rewrite {
+        self.list.late.push(Step::Rewrite {
             at: self.hidden(&[&file.id, file.name]),
             before: FileContent {
                 text: file.before,
@@ -48,17 +48,17 @@ impl MoveSteps<'_> {
     pub fn edit(&mut self, edit: &Edit, top: &Path) -> Result<(), DockerError> {
         let (Edit::Link { at, .. } | Edit::Options { at, .. }) = edit;
         let below = at.strip_prefix(top).unwrap_or(at);
-        let at = &self.from.path.join(below);
+        let at = &self.list.from.path.join(below);
         let names: Vec<&[u8]> = below.iter().map(OsStr::as_bytes).collect();
         let (Some(dir), Some((name, above))) = (at.parent(), names.split_last()) else {
             return Ok(());
         };
-        self.times_once(self.holder(above), dir)?;
-        let place = self.holder(&names);
+        self.times_once(self.list.holder(above), dir)?;
+        let place = self.list.holder(&names);
         let owned = names.iter().map(|name| name.to_vec());
-        self.rewritten.insert(owned.collect());
+        self.list.rewritten.insert(owned.collect());
         let [owner, new_owner] = self.owners(at)?;
-        self.late.push(match edit {
+        self.list.late.push(match edit {
             Edit::Link { target, .. } => {
                 let handle = open(dir)?;
                 let (before, mtime_ns) =
@@ -108,8 +108,15 @@ impl MoveSteps<'_> {
     fn times_once(&mut self, at: StepPath, dir: &Path) -> Result<(), DockerError> {
         let step = mtime_step(at, dir)?;
         // Both files of a container come one after the other.
-        if !self.late.iter().rev().take(2).any(|other| *other == step) {
-            self.late.push(step);
+        if !self
+            .list
+            .late
+            .iter()
+            .rev()
+            .take(2)
+            .any(|other| *other == step)
+        {
+            self.list.late.push(step);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::docker::DockerError;
 use crate::fs::dir::open_dir;
@@ -78,6 +79,11 @@ impl UserConfig {
     }
 }
 
+/// No daemon's configuration is so large.
+#[derive(Debug, Error)]
+#[error("it is larger than 1 MiB")]
+struct TooLarge;
+
 fn read_in(home: &Path) -> std::io::Result<Vec<u8>> {
     // Whoever made the account says where its home is.
     let mut dir = open_dir(rustix::fs::CWD, &home.canonicalize()?)?;
@@ -88,7 +94,7 @@ fn read_in(home: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > MOST_BYTES {
-        true => Err(std::io::Error::other("it is larger than 1 MiB")),
+        true => Err(std::io::Error::other(TooLarge)),
         false => Ok(bytes),
     }
 }

@@ -18,7 +18,7 @@ use crate::ownership::{Mapping, Ownership, OwnershipXattrs};
 use crate::store_move::mtime::mtime_step;
 
 /// Owner and group of a file before and after it is rewritten; none where they stay.
-type Owners = [Option<(u32, u32)>; 2];
+type MetadataOwners = [Option<(u32, u32)>; 2];
 
 impl StepList<'_> {
     /// A metadata file of a container is rewritten, if its text changes. `dir`: the container's directory today.
@@ -118,7 +118,7 @@ impl StepList<'_> {
         })
     }
 
-    fn owners(&self, path: &Path) -> Result<Owners, DockerError> {
+    fn owners(&self, path: &Path) -> Result<MetadataOwners, DockerError> {
         let Some((rule, map)) = &self.owners else {
             return Ok([None, None]);
         };

@@ -7,7 +7,9 @@
 
 mod task;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
 
 use super::container::Bind;
 use super::data_root::DockerRoot;
@@ -60,7 +62,7 @@ impl SwarmServices {
         let user = remap.map(|remap| remap.user.clone());
         let (binds, unread) = match binds_of_tasks(&root.path.join(TASKS)) {
             Ok(binds) => (binds, None),
-            Err(why) => (Vec::new(), Some(why)),
+            Err(why) => (Vec::new(), Some(why.to_string())),
         };
         Some(SwarmServices {
             binds,
@@ -115,18 +117,28 @@ impl SwarmServices {
     }
 }
 
+/// Why the tasks of a node are not known.
+#[derive(Debug, Error)]
+enum TasksError {
+    /// The database cannot be read.
+    #[error(transparent)]
+    Database(#[from] BoltError),
+    /// A task in it cannot.
+    #[error("{}: the task {id} is not what swarm writes", escaped(.path))]
+    Task { path: PathBuf, id: String },
+}
+
 /// What the tasks of a node bind; none where it never had one.
-fn binds_of_tasks(path: &Path) -> Result<Vec<ServiceBind>, String> {
+fn binds_of_tasks(path: &Path) -> Result<Vec<ServiceBind>, TasksError> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let read = Database::read_at_rest(path, |database| all_tasks(&database.root()));
-    let (_, tasks) = read.map_err(|error: BoltError| error.to_string())?;
+    let (_, tasks) = Database::read_at_rest(path, |database| all_tasks(&database.root()))?;
     let mut found = Vec::new();
     for (id, data) in tasks {
-        let task = Task::parse(&data).ok_or_else(|| {
-            let id = String::from_utf8_lossy(&id).into_owned();
-            format!("{}: the task {id} is not what swarm writes", escaped(path))
+        let task = Task::parse(&data).ok_or_else(|| TasksError::Task {
+            path: path.to_path_buf(),
+            id: String::from_utf8_lossy(&id).into_owned(),
         })?;
         let of_service = |bind| ServiceBind {
             service: task.service.clone(),

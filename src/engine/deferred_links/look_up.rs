@@ -1,22 +1,22 @@
 //! Looking up all names of some inodes: whether all of them are in the trees at one moment.
 
+mod dirs;
+
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
+use self::dirs::Dirs;
 use crate::engine::context::WalkContext;
 use crate::engine::hardlinks::{Deferred, Key, key};
 use crate::fs::dir_guard::{CtimeStamp, settles_in};
-use crate::fs::open_path::OpenPath;
-use crate::fs::root::RootError;
 use crate::fs::stat::stat;
-use crate::fs::{Dir, DirPath, PinnedFile, Root, Stat, process};
+use crate::fs::{Dir, DirPath, PinnedFile, Stat};
 
 /// The result of looking up an inode's names.
 pub(super) enum Verified {
@@ -196,47 +196,6 @@ impl KnownName<'_> {
     }
 }
 
-/// The directories of the places: held open through all three looks, so that each is found once;
-/// found anew for each look where they are too many.
-///
-/// One that is held may be moved meanwhile, with the names in it. Those names still are the inode's, and
-/// are counted as such: what matters is that there is no further one.
-struct Dirs<'r> {
-    walk: &'r WalkContext<'r>,
-    open_path: OpenPath,
-    held: Vec<Option<Rc<Dir>>>,
-}
-
-impl<'r> Dirs<'r> {
-    fn new(walk: &'r WalkContext<'r>, places: usize) -> Dirs<'r> {
-        let few = places <= process::descriptors_for_directories() / 2;
-        Dirs {
-            walk,
-            open_path: OpenPath::default(),
-            held: vec![None; if few { places } else { 0 }],
-        }
-    }
-
-    fn open(&mut self, place: usize, path: &Arc<DirPath>) -> rustix::io::Result<Rc<Dir>> {
-        if let Some(Some(dir)) = self.held.get(place) {
-            return Ok(Rc::clone(dir));
-        }
-        let root = &self.walk.roots[path.root];
-        let dir = Rc::new(match root.is_dir() {
-            true => self.open_path.open(root.pin.as_fd(), path)?,
-            false => directory_of_file(root, path.root)?,
-        });
-        if let Some(held) = self.held.get_mut(place) {
-            *held = Some(Rc::clone(&dir));
-        }
-        Ok(dir)
-    }
-
-    fn forget(&mut self) {
-        self.open_path = OpenPath::default();
-    }
-}
-
 /// The directories of all names, and each name once, also where its directory was met on two ways.
 fn places<'p>(inodes: &[&'p Deferred]) -> Vec<NamesToVerify<'p>> {
     let mut places: Vec<NamesToVerify<'p>> = Vec::new();
@@ -264,17 +223,6 @@ fn places<'p>(inodes: &[&'p Deferred]) -> Vec<NamesToVerify<'p>> {
         place.names.dedup();
     }
     places
-}
-
-/// The directory that a tree lies in which is a file itself.
-fn directory_of_file(root: &Root, number: usize) -> rustix::io::Result<Dir> {
-    let above = root.ancestors().map_err(|error| match error {
-        RootError::Open { source, .. } => Errno::from_io_error(&source).unwrap_or(Errno::IO),
-        _ => Errno::STALE,
-    })?;
-    let above = above.first().ok_or(Errno::STALE)?;
-    let path = DirPath::root(number, above.stat.identity, above.stat.dev);
-    Dir::open_from_root(above.pin.as_fd(), path)
 }
 
 /// `place`: where the name is, as the walk met it. A file that is a tree itself is met as `.`.

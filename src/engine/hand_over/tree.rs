@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::unchanged::{Changes, Look};
+use super::unchanged::{Changes, Inspection};
 use super::window::Window;
 use crate::engine::control::RunControl;
 use crate::engine::reopen;
@@ -76,7 +76,7 @@ impl<'a> HandedTree<'a> {
             Ok(top) => Changes {
                 shown: self.shown.clone(),
                 window: self.window,
-                look: &|dir: &DirPath, name: &[u8]| self.scope.look(dir, name),
+                inspect: &|dir: &DirPath, name: &[u8]| self.scope.inspect(dir, name),
                 control,
                 jobs,
             }
@@ -104,11 +104,11 @@ fn conflict(path: PathBuf, reason: String) -> Problem {
 }
 
 impl Scope<'_> {
-    fn look(&self, dir: &DirPath, name: &[u8]) -> Look {
+    fn inspect(&self, dir: &DirPath, name: &[u8]) -> Inspection {
         match self {
             Scope::AllBut(own) => match dir.depth == 0 && *own == Some(name) {
-                true => Look::Skip,
-                false => Look::Check,
+                true => Inspection::Skip,
+                false => Inspection::Check,
             },
             Scope::PutInPlace { names, last } => {
                 let mut path = dir.tail(dir.depth);
@@ -118,11 +118,11 @@ impl Scope<'_> {
                     on_the_way.map(|name| &name.0[..]).eq(path.iter().copied())
                 };
                 match (last.iter().any(leads_to), names.contains(&path[0])) {
-                    (true, _) => Look::Enter,
-                    (false, true) => Look::Check,
+                    (true, _) => Inspection::Enter,
+                    (false, true) => Inspection::Check,
                     // Below what only root enters meanwhile.
-                    (false, false) if dir.depth > 0 => Look::Check,
-                    (false, false) => Look::Skip,
+                    (false, false) if dir.depth > 0 => Inspection::Check,
+                    (false, false) => Inspection::Skip,
                 }
             }
         }

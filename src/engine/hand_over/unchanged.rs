@@ -19,7 +19,7 @@ const MOST: usize = 20;
 
 /// How an entry is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum Inspection {
     /// It must be unchanged, and all below it.
     Check,
     /// A directory that the run itself has changed since; what is in it is looked at.
@@ -34,7 +34,7 @@ pub(super) struct Changes<'a> {
     /// The path by which the tree is told of.
     pub shown: PathBuf,
     /// How the entry of this name in this directory is looked at.
-    pub look: &'a (dyn Fn(&DirPath, &[u8]) -> Look + Sync),
+    pub inspect: &'a (dyn Fn(&DirPath, &[u8]) -> Inspection + Sync),
     pub control: RunControl<'a>,
     pub jobs: usize,
 }
@@ -106,8 +106,8 @@ impl Visit for Visitor<'_> {
             if self.of.control.is_cancelled() || self.found.len() >= MOST {
                 return ControlFlow::Break(());
             }
-            let look = (self.of.look)(&dir.path, name.to_bytes());
-            if look == Look::Skip {
+            let inspect = (self.of.inspect)(&dir.path, name.to_bytes());
+            if inspect == Inspection::Skip {
                 continue;
             }
             let pinned = PinnedFile::at(std::os::fd::AsFd::as_fd(dir), name)
@@ -120,7 +120,7 @@ impl Visit for Visitor<'_> {
                     continue;
                 }
             };
-            let is_checked = look == Look::Check || stat.crosses_mount(dir.path.dev);
+            let is_checked = inspect == Inspection::Check || stat.crosses_mount(dir.path.dev);
             let problem = || problem(&self.of.window, dir, &pin, &stat);
             if let Some(reason) = is_checked.then(problem).flatten() {
                 let path = self.path(&dir.path, name.to_bytes());

@@ -127,7 +127,7 @@ impl<'a> Locator<'a> {
 
     /// The path to the directory, to be kept.
     pub fn chain(&self) -> Option<Rc<PathChain>> {
-        self.dirs.trail().cloned()
+        self.dirs.chain().cloned()
     }
 
     /// Enters the directory of a line.
@@ -221,9 +221,9 @@ impl<'a> Locator<'a> {
     }
 
     /// The path of an entry, for messages.
-    pub fn path(&self, root: usize, trail: Option<&PathChain>, name: &Name) -> PathBuf {
+    pub fn path(&self, root: usize, chain: Option<&PathChain>, name: &Name) -> PathBuf {
         let top = self.replay.journal.header.roots[root].path.as_path();
-        let mut path = PathChain::path(trail, top);
+        let mut path = PathChain::path(chain, top);
         if name.0 != b"." {
             path.push(name.as_path());
         }

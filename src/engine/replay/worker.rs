@@ -258,7 +258,7 @@ impl<'a> Worker<'a> {
                 it,
                 transition: Rc::clone(transition),
                 root,
-                trail: self.locator.chain(),
+                chain: self.locator.chain(),
                 name: entry.name.clone(),
             });
             return Ok(());

@@ -36,7 +36,7 @@ pub struct Decision<'d, H> {
 }
 
 /// What a sink needs of an inode that is to change.
-pub trait Held: Sized {
+pub trait PinPolicy: Sized {
     /// Whether that is its pin.
     const IS_PIN: bool;
 
@@ -44,7 +44,7 @@ pub trait Held: Sized {
     fn of(pin: Option<PinnedFile>) -> Option<Self>;
 }
 
-impl Held for PinnedFile {
+impl PinPolicy for PinnedFile {
     const IS_PIN: bool = true;
 
     fn of(pin: Option<PinnedFile>) -> Option<PinnedFile> {
@@ -53,7 +53,7 @@ impl Held for PinnedFile {
 }
 
 /// Nothing: the sink changes no inode.
-impl Held for () {
+impl PinPolicy for () {
     const IS_PIN: bool = false;
 
     fn of(_pin: Option<PinnedFile>) -> Option<()> {
@@ -64,7 +64,7 @@ impl Held for () {
 /// Receives the changes that one thread decides on.
 pub trait Sink {
     /// What it must have of each inode.
-    type Held: Held;
+    type Held: PinPolicy;
 
     /// An inode that is to change.
     fn change(

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use super::error::StepError;
 use super::place::{StepRoots, last};
 use super::survey::{StepState, Survey, Surveyor};
-use crate::engine::report::SetAside;
+use crate::engine::report::RenamedObstacle;
 use crate::engine::target::Target;
 use crate::fs::file_ops::{self, Owner, is_empty};
 use crate::fs::{Identity, Stat};
@@ -19,11 +19,11 @@ use crate::ownership::Mode;
 const ASIDE: &str = "idshift-aside-between";
 
 /// Renames away what is in the way of steps.
-pub(super) fn make_room(
+pub(super) fn set_obstacles_aside(
     surveyor: &Surveyor<'_>,
     survey: &Survey,
     target: Target,
-) -> Result<Vec<SetAside>, StepError> {
+) -> Result<Vec<RenamedObstacle>, StepError> {
     let mut all = Vec::new();
     for (place, is_needed) in used_places(surveyor, survey, target) {
         let Some(stat) = surveyor.roots.stat(&place)? else {
@@ -117,7 +117,10 @@ fn remove_empty(roots: &StepRoots<'_>, place: &StepPath, stat: &Stat) -> bool {
 }
 
 /// Renames an entry into a directory of its own at the top of its tree.
-pub(super) fn set_aside(roots: &StepRoots<'_>, place: &StepPath) -> Result<SetAside, StepError> {
+pub(super) fn set_aside(
+    roots: &StepRoots<'_>,
+    place: &StepPath,
+) -> Result<RenamedObstacle, StepError> {
     for n in 1.. {
         let name = match n {
             1 => ASIDE.to_string(),
@@ -136,7 +139,7 @@ pub(super) fn set_aside(roots: &StepRoots<'_>, place: &StepPath) -> Result<SetAs
         file_ops::make_dir(roots.parent(&dir)?.as_fd(), last(&dir), owner)?;
         let (from_dir, to_dir) = (roots.parent(place)?, roots.parent(&to)?);
         file_ops::move_entry((from_dir.as_fd(), last(place)), (to_dir.as_fd(), last(&to)))?;
-        return Ok(SetAside {
+        return Ok(RenamedObstacle {
             from: roots.path(place),
             to: roots.path(&to),
         });

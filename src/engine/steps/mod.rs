@@ -37,14 +37,14 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use self::aside::make_room;
+use self::aside::set_obstacles_aside;
 use self::error::StepError;
 use self::perform::{Performer, sweep};
 use self::place::{PlaceDirs, StepRoots};
 use self::stage::{only_files, put_staged, stage};
 pub use self::survey::StepState;
 use self::survey::{Survey, Surveyor};
-use super::report::{Problem, ProblemKind, SetAside};
+use super::report::{Problem, ProblemKind, RenamedObstacle};
 use super::target::Target;
 use crate::idmap::IdMap;
 use crate::journal::record::MarkLine;
@@ -58,7 +58,7 @@ pub struct AppliedSteps {
     /// Steps that could not be.
     pub problems: Vec<Problem>,
     /// What was in the way, and was renamed and kept.
-    pub set_aside: Vec<SetAside>,
+    pub set_aside: Vec<RenamedObstacle>,
     /// Not all were tried: the rest of the journal must stay as it is.
     pub gave_up: bool,
 }
@@ -152,7 +152,7 @@ impl<'a> Steps<'a> {
             sweep(&surveyor, survey, n, &mut dirs).map_err(|error| self.problem(n, &error))?;
         }
         if self.is_forgiving(survey.reached) {
-            applied.set_aside = make_room(&surveyor, survey, target)
+            applied.set_aside = set_obstacles_aside(&surveyor, survey, target)
                 .map_err(|error| self.problem(which.start, &error))?;
         }
         let performer = Performer {

@@ -10,7 +10,7 @@ use super::error::StepError;
 use super::exchanged::Exchanged;
 use super::place::{PlaceDirs, StepRoots, last};
 use super::survey::{Survey, Surveyor};
-use crate::engine::report::SetAside;
+use crate::engine::report::RenamedObstacle;
 use crate::fs::file_ops;
 use crate::idmap::IdMap;
 use crate::journal::Step;
@@ -86,7 +86,7 @@ impl Performer<'_> {
         &self,
         step: &Step,
         dirs: &mut PlaceDirs<'_>,
-        aside: &mut Vec<SetAside>,
+        aside: &mut Vec<RenamedObstacle>,
     ) -> Result<(), StepError> {
         match step {
             Step::Staged {

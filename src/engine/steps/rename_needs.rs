@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use crate::fs::Root;
 use crate::journal::Step;
 use crate::preflight::PermanentBlocker;
-use crate::preflight::rename_flags::{self, Needs, Untold};
+use crate::preflight::rename_flags::{self, Needs, UntestedRename};
 
 /// A plan's steps and the roots they are taken in.
 pub(in crate::engine) struct RenameNeeds<'a> {
@@ -18,13 +18,13 @@ pub(in crate::engine) struct RenameNeeds<'a> {
 impl<'a> RenameNeeds<'a> {
     /// Refuses a filesystem that is known not to rename as the steps need it. Gives those of which only a run can
     /// tell.
-    pub fn check_known(&self) -> Result<Vec<Untold>, PermanentBlocker> {
-        let mut untold = Vec::new();
+    pub fn check_known(&self) -> Result<Vec<UntestedRename>, PermanentBlocker> {
+        let mut untested = Vec::new();
         for (root, needs, is_tree) in self.each() {
             let fd = root.pin.as_fd();
-            untold.extend(rename_flags::check_known(fd, &root.path, needs, is_tree)?);
+            untested.extend(rename_flags::check_known(fd, &root.path, needs, is_tree)?);
         }
-        Ok(untold)
+        Ok(untested)
     }
 
     /// Tries what only a try tells; to be asked under the lock.

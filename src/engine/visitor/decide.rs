@@ -53,10 +53,16 @@ pub(super) enum Verdict {
 }
 
 /// Reads an inode's ownership and decides what is to be done.
-pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<'_>) -> Verdict {
-    let (scope, entry) = (&walk.scope, &mut met.entry);
+pub(super) fn decide(
+    walk: &WalkContext<'_>,
+    dir: &DirPath,
+    candidate: &mut Candidate<'_>,
+) -> Verdict {
+    let (scope, entry) = (&walk.scope, &mut candidate.entry);
     let stat = entry.stat;
-    let rule = scope.policy.inode_rule(dir, met.name, &stat, met.rule);
+    let rule = scope
+        .policy
+        .inode_rule(dir, candidate.name, &stat, candidate.rule);
     let stays = match rule {
         Rule::Keep => true,
         Rule::Set { .. } => !stat.is_dir(),
@@ -103,13 +109,13 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
         return Verdict::Left(ProblemKind::Failed, reason);
     }
     // A whiteout has no owner that means anything, and overlayfs keeps a name of it in its work directory.
-    if let Some(names) = met.elsewhere.filter(|_| !stat.whiteout) {
+    if let Some(names) = candidate.elsewhere.filter(|_| !stat.whiteout) {
         return Verdict::LinkedOutside(names);
     }
     let held = stat.flags();
     let clears = scope.options.clear_flags && flags::can_be_cleared(stat.file_type);
     if !held.is_empty() && !clears {
-        let reason = describe_protection(held, &walk.path(dir, met.name), scope.command);
+        let reason = describe_protection(held, &walk.path(dir, candidate.name), scope.command);
         return Verdict::Left(ProblemKind::Protected, reason);
     }
     Verdict::Change(Transition {

@@ -14,7 +14,7 @@ use crate::engine::ProblemKind;
 use crate::engine::hardlinks::{inodes_with_all_names_in, key};
 use crate::engine::policy::Rule;
 use crate::engine::report::push_listed;
-use crate::engine::sinks::{Held, Sink};
+use crate::engine::sinks::{PinPolicy, Sink};
 use crate::fs::escape::shell_word;
 use crate::fs::live_mounts::{KnownMounts, MountError};
 use crate::fs::{
@@ -149,13 +149,13 @@ impl<S: Sink> ShiftVisitor<'_, S> {
         } else if stat.nlink > 1 && !links.is_first_name(&stat) {
             return ControlFlow::Continue(());
         }
-        let met = Candidate {
+        let candidate = Candidate {
             name,
             rule,
             entry,
             elsewhere: None,
         };
-        self.visit_inode(dir, met)
+        self.visit_inode(dir, candidate)
     }
 
     fn visit_mount(&mut self, dir: &DirPath, name: &[u8]) {

@@ -17,7 +17,7 @@ pub(super) use self::decide::Candidate;
 use self::decide::{Verdict, decide, may_change};
 use super::context::WalkContext;
 use super::hardlinks::{Key, LinkedOutside, OutsideLinks, describe_outside_names};
-use super::sinks::{Decision, Held, Sink};
+use super::sinks::{Decision, PinPolicy, Sink};
 use super::{Problem, ProblemKind, Stats};
 use crate::fs::escape::shell_word;
 use crate::fs::walk::{Enter, Visit};
@@ -99,27 +99,31 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
     pub(super) fn visit_inode(
         &mut self,
         dir: &Arc<DirPath>,
-        mut met: Candidate<'_>,
+        mut candidate: Candidate<'_>,
     ) -> ControlFlow<()> {
         self.stats.seen += 1;
-        let transition = match decide(self.walk, dir, &mut met) {
+        let transition = match decide(self.walk, dir, &mut candidate) {
             Verdict::Change(transition) => transition,
             Verdict::Stays => {
                 self.stats.already += 1;
                 return ControlFlow::Continue(());
             }
-            Verdict::Left(kind, reason) => return self.record_left(kind, dir, met.name, reason),
-            Verdict::LinkedOutside(names) => return self.linked_outside(dir, met.name, names),
+            Verdict::Left(kind, reason) => {
+                return self.record_left(kind, dir, candidate.name, reason);
+            }
+            Verdict::LinkedOutside(names) => {
+                return self.linked_outside(dir, candidate.name, names);
+            }
         };
-        let Some(held) = S::Held::of(met.entry.pin) else {
+        let Some(held) = S::Held::of(candidate.entry.pin) else {
             // It was not to be changed when it was looked at.
-            return self.record_failed(dir, met.name, "open", Errno::STALE);
+            return self.record_failed(dir, candidate.name, "open", Errno::STALE);
         };
         let decision = Decision {
             dir,
-            name: met.name,
-            identity: met.entry.stat.identity,
-            nlink: met.entry.stat.nlink,
+            name: candidate.name,
+            identity: candidate.entry.stat.identity,
+            nlink: candidate.entry.stat.nlink,
             transition,
             held,
         };
@@ -200,16 +204,16 @@ impl<S: Sink> Visit for ShiftVisitor<'_, S> {
             links.defer(&stat, &path, b".");
             return ControlFlow::Continue(Enter::No);
         }
-        let met = Candidate {
+        let candidate = Candidate {
             name: b".",
             rule,
             entry,
             elsewhere: match root.is_dir() || !self.walk.links.guards() {
                 true => None,
-                false => Some((1, stat.nlink)).filter(|&(met, names)| met < names),
+                false => Some((1, stat.nlink)).filter(|&(seen, names)| seen < names),
             },
         };
-        self.visit_inode(&path, met)?;
+        self.visit_inode(&path, candidate)?;
         ControlFlow::Continue(match root.is_dir() {
             true => Enter::Yes,
             false => Enter::No,

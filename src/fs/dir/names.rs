@@ -9,31 +9,31 @@ use rustix::fs::FileType;
 pub struct Names {
     bytes: Vec<u8>,
     ends: Vec<u32>,
-    kinds: Vec<Kind>,
+    kinds: Vec<NameKind>,
 }
 
 /// The type of a name as the directory has it (`d_type`, `readdir(3)`). The name may mean something
 /// else since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum NameKind {
     /// A directory, or the filesystem does not say.
     MaybeDirectory,
     /// Anything else.
     Other,
 }
 
-impl From<FileType> for Kind {
-    fn from(kind: FileType) -> Kind {
+impl From<FileType> for NameKind {
+    fn from(kind: FileType) -> NameKind {
         match kind {
-            FileType::Directory | FileType::Unknown => Kind::MaybeDirectory,
-            _ => Kind::Other,
+            FileType::Directory | FileType::Unknown => NameKind::MaybeDirectory,
+            _ => NameKind::Other,
         }
     }
 }
 
 impl Names {
     /// Adds a name.
-    pub fn push(&mut self, name: &CStr, kind: Kind) {
+    pub fn push(&mut self, name: &CStr, kind: NameKind) {
         self.kinds.push(kind);
         self.bytes.extend_from_slice(name.to_bytes_with_nul());
         // One read gives at most 64 KiB of names.
@@ -53,7 +53,7 @@ impl Names {
     }
 
     /// The names and their kinds, in the order they were read.
-    pub fn with_kinds(&self) -> impl Iterator<Item = (&CStr, Kind)> {
+    pub fn with_kinds(&self) -> impl Iterator<Item = (&CStr, NameKind)> {
         self.iter().zip(self.kinds.iter().copied())
     }
 

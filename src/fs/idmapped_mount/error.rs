@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::fs::containing_mount::{Found, is_idmapped, mount_of};
+use crate::fs::containing_mount::{ContainingMount, is_idmapped, mount_of};
 use crate::fs::mountinfo;
 use crate::guidance::Guidance;
 
@@ -141,7 +141,7 @@ fn fs_type(source: impl AsFd) -> String {
         return "unknown".into();
     };
     match mount_of(source, &mounts) {
-        Ok(Found::Listed(mount)) => mount.fs_type.clone(),
-        Ok(Found::Unlisted { .. }) | Err(_) => "unknown".into(),
+        Ok(ContainingMount::Listed(mount)) => mount.fs_type.clone(),
+        Ok(ContainingMount::Unlisted { .. }) | Err(_) => "unknown".into(),
     }
 }

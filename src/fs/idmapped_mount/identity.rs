@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use super::super::containing_mount::{Found, mount_of, unique_id};
+use super::super::containing_mount::{ContainingMount, mount_of, unique_id};
 use super::super::mountinfo;
 
 /// Identifies a mount, also against a later one at the same place.
@@ -29,13 +29,13 @@ impl MountIdentity {
         let mounts = mountinfo::of_this_thread()?;
         let unique = unique_id(&handle);
         Ok(match mount_of(&handle, &mounts)? {
-            Found::Listed(mount) => MountIdentity {
+            ContainingMount::Listed(mount) => MountIdentity {
                 unique,
                 id: mount.id,
                 device: mount.device.clone(),
                 root: Some(mount.root.clone()),
             },
-            Found::Unlisted { id, device, .. } => MountIdentity {
+            ContainingMount::Unlisted { id, device, .. } => MountIdentity {
                 unique,
                 id,
                 device,

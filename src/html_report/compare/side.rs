@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::contents::{encoded_path, shown};
 use super::super::error::ReportError;
-use super::super::source::Source;
+use super::super::source::ReportSource;
 use crate::fs::escape::one_line;
 use crate::journal::file::Section;
 use crate::journal::manifest::{self, ManifestLine};
@@ -48,10 +48,10 @@ pub struct Side {
 impl Side {
     /// Reads a file of any kind that a report is made of.
     pub fn read(path: &Path) -> Result<Side, ReportError> {
-        let mut side = match Source::of(path)? {
-            Source::Manifest => of_manifest(path)?,
-            Source::Journal => of_journal(path)?,
-            Source::Audit(object) => of_audit(&object),
+        let mut side = match ReportSource::of(path)? {
+            ReportSource::Manifest => of_manifest(path)?,
+            ReportSource::Journal => of_journal(path)?,
+            ReportSource::Audit(object) => of_audit(&object),
         };
         side.name = shown(path.as_os_str().as_encoded_bytes());
         Ok(side)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::instance::{self, Instance, Setting};
-use super::{Described, NotationError, Source, map_of};
+use super::{Described, NotationError, NotationSource, map_of};
 use crate::idmap::range::{RangeError, decimal};
 use crate::idmap::spec::Ids;
 use crate::idmap::{IdMap, MapSpec, Range};
@@ -56,7 +56,8 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
     let mut notes = Vec::new();
     let source = source(&instance, file, &mut notes)?;
     let mut files = None;
-    if let (Source::Map(map), Some(setting)) = (&source, instance.get("volatile.last_state.idmap"))
+    if let (NotationSource::Map(map), Some(setting)) =
+        (&source, instance.get("volatile.last_state.idmap"))
     {
         match volatile(setting, file)? {
             None => {
@@ -83,9 +84,9 @@ fn source(
     instance: &Instance,
     file: &str,
     notes: &mut Vec<String>,
-) -> Result<Source, NotationError> {
+) -> Result<NotationSource, NotationError> {
     if instance.is_on("security.privileged") {
-        return Ok(Source::HostIds);
+        return Ok(NotationSource::HostIds);
     }
     let (current, next) = ["volatile.idmap.current", "volatile.idmap.next"]
         .map(|key| instance.get(key))
@@ -99,7 +100,7 @@ fn source(
                 notes.push(format!("from its next start on it has another map: {next}"));
             }
         }
-        return Ok(map.map_or(Source::HostIds, Source::Map));
+        return Ok(map.map_or(NotationSource::HostIds, NotationSource::Map));
     }
     if !instance.is_expanded {
         notes.push(
@@ -118,7 +119,7 @@ fn source(
                 || setting.key.starts_with("volatile.")
         });
         return match is_instance {
-            true => Ok(Source::RootRanges(RootRanges { raw, file })),
+            true => Ok(NotationSource::RootRanges(RootRanges { raw, file })),
             false => Err(NotationError::new(
                 &file,
                 "has no map that idshift can read",
@@ -147,7 +148,7 @@ fn source(
     };
     let range = Range::new(0, base, size)
         .map_err(|error| NotationError::new(file, error.to_string(), HELP))?;
-    Ok(Source::Map(with_raw(range, range, &raw, file)?))
+    Ok(NotationSource::Map(with_raw(range, range, &raw, file)?))
 }
 
 /// The ranges that a daemon wrote down; none for a container without a user namespace.

@@ -5,7 +5,7 @@
 
 use thiserror::Error;
 
-use super::{Described, NotationError, Source, map_of};
+use super::{Described, NotationError, NotationSource, map_of};
 use crate::idmap::Range;
 use crate::idmap::range::{RangeError, decimal};
 
@@ -74,7 +74,7 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
         is_proxmox |= PROXMOX.contains(&key);
     }
     let source = match (uids.is_empty() && gids.is_empty(), is_unprivileged) {
-        (false, _) => Source::Map(map_of(uids, gids, file, HELP)?),
+        (false, _) => NotationSource::Map(map_of(uids, gids, file, HELP)?),
         (true, Some(true)) => {
             let (container, host, size) = PROXMOX_RANGE;
             let range = Range::new(container, host, size)
@@ -84,9 +84,9 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
                  /etc/subuid and /etc/subgid"
                     .into(),
             );
-            Source::Map(map_of(vec![range], vec![range], file, HELP)?)
+            NotationSource::Map(map_of(vec![range], vec![range], file, HELP)?)
         }
-        (true, _) => Source::HostIds,
+        (true, _) => NotationSource::HostIds,
     };
     let tool = if is_proxmox { "Proxmox" } else { "LXC" };
     Ok(Described {
@@ -143,7 +143,7 @@ mod tests {
 
     fn map(text: &str) -> String {
         match read(text).unwrap().source {
-            Source::Map(map) => map.to_string(),
+            NotationSource::Map(map) => map.to_string(),
             other => panic!("{other:?}"),
         }
     }
@@ -194,7 +194,11 @@ mod tests {
             "ostype: debian\nunprivileged: 0\n",
             "ostype: debian\n[snap]\nunprivileged: 1\n",
         ] {
-            assert_eq!(read(text).unwrap().source, Source::HostIds, "{text}");
+            assert_eq!(
+                read(text).unwrap().source,
+                NotationSource::HostIds,
+                "{text}"
+            );
         }
     }
 

@@ -30,7 +30,7 @@ pub struct Described {
     /// Whose notation it is, for people.
     pub tool: &'static str,
     /// The map, or where it is to be had.
-    pub source: Source,
+    pub source: NotationSource,
     /// The map that its files have on disk, where that is another one.
     pub on_disk: Option<IdMap>,
     /// Other facts in the text, and what it does not say, for people.
@@ -39,7 +39,7 @@ pub struct Described {
 
 impl Described {
     /// One that says nothing else.
-    fn of(tool: &'static str, source: Source) -> Described {
+    fn of(tool: &'static str, source: NotationSource) -> Described {
         Described {
             tool,
             source,
@@ -51,7 +51,7 @@ impl Described {
 
 /// The map, or where it is to be had.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Source {
+pub enum NotationSource {
     /// This map.
     Map(IdMap),
     /// The container has no user namespace: its ids are the host's.
@@ -152,7 +152,7 @@ fn json(text: &str, file: &str) -> Result<Described, NotationError> {
         return oci::describe(text, file);
     }
     match daemon_json::is_one(&object) {
-        true => Ok(Described::of("Docker", Source::DaemonJson)),
+        true => Ok(Described::of("Docker", NotationSource::DaemonJson)),
         false => Err(NotationError::new(
             file,
             "is JSON, but not of Docker, Incus, LXD or an OCI runtime",
@@ -252,6 +252,9 @@ mod tests {
     #[test]
     fn a_daemon_json_is_one() {
         let text = br#"{"userns-remap": "default", "data-root": "/srv"}"#;
-        assert_eq!(describe(text, "/file").unwrap().source, Source::DaemonJson);
+        assert_eq!(
+            describe(text, "/file").unwrap().source,
+            NotationSource::DaemonJson
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Described, NotationError, Source, map_of};
+use super::{Described, NotationError, NotationSource, map_of};
 use crate::idmap::Range;
 use crate::idmap::range::RangeError;
 
@@ -48,7 +48,7 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
     let linux = config.linux;
     let user = linux.namespaces.iter().find(|one| one.kind == "user");
     let source = match user {
-        None => Source::HostIds,
+        None => NotationSource::HostIds,
         Some(Namespace {
             path: Some(path), ..
         }) => {
@@ -62,7 +62,7 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
                 all.map_err(|error: RangeError| bad(error.to_string()))
             };
             let (uids, gids) = (ranges(&linux.uid_mappings)?, ranges(&linux.gid_mappings)?);
-            Source::Map(map_of(uids, gids, file, HELP)?)
+            NotationSource::Map(map_of(uids, gids, file, HELP)?)
         }
     };
     Ok(Described::of("OCI runtime", source))
@@ -73,7 +73,7 @@ mod tests {
     use super::super::describe;
     use super::*;
 
-    fn source(linux: &str) -> Result<Source, String> {
+    fn source(linux: &str) -> Result<NotationSource, String> {
         let text = format!(r#"{{"ociVersion": "1.0.2", "linux": {linux}}}"#);
         let described = describe(text.as_bytes(), "/config.json");
         described
@@ -85,7 +85,7 @@ mod tests {
     fn mappings_are_the_map_where_there_is_a_user_namespace() {
         let range = r#"[{"containerID": 0, "hostID": 100000, "size": 65536}]"#;
         let mappings = format!(r#""uidMappings": {range}, "gidMappings": {range}"#);
-        let Source::Map(map) = source(&format!(
+        let NotationSource::Map(map) = source(&format!(
             r#"{{"namespaces": [{{"type": "user"}}], {mappings}}}"#
         ))
         .unwrap() else {
@@ -96,7 +96,7 @@ mod tests {
         let without = source(&format!(
             r#"{{"namespaces": [{{"type": "pid"}}], {mappings}}}"#
         ));
-        assert_eq!(without, Ok(Source::HostIds));
+        assert_eq!(without, Ok(NotationSource::HostIds));
         let joined = source(r#"{"namespaces": [{"type": "user", "path": "/proc/7/ns/user"}]}"#);
         assert!(joined.unwrap_err().contains("/proc/7/ns/user"));
         assert!(source(r#"{"namespaces": [{"type": "user"}]}"#).is_err());

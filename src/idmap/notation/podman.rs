@@ -10,7 +10,7 @@ mod ranges;
 
 use thiserror::Error;
 
-use super::{Described, NotationError, Source, map_of};
+use super::{Described, NotationError, NotationSource, map_of};
 use crate::guidance::Guidance;
 use crate::idmap::range::{RangeError, decimal};
 use crate::idmap::{IdMap, Range, RangeMap};
@@ -75,7 +75,7 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
         }
     }
     let maps = shared(uids, gids, file);
-    Ok(Described::of("Podman", Source::Podman(maps)))
+    Ok(Described::of("Podman", NotationSource::Podman(maps)))
 }
 
 /// One kind of option alone is for both ids, but for what has the flag `u` or `g`.

@@ -1,6 +1,6 @@
 //! `/proc/PID/uid_map` and `gid_map` (`user_namespaces(7)`): container id, host id and size on each line.
 
-use super::{Described, NotationError, Source};
+use super::{Described, NotationError, NotationSource};
 use crate::idmap::range::decimal;
 use crate::idmap::{Range, RangeMap};
 
@@ -17,7 +17,7 @@ pub(super) fn is_one(text: &str) -> bool {
 
 /// One of the two.
 pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationError> {
-    let half = Source::Half(parse(text, file)?);
+    let half = NotationSource::Half(parse(text, file)?);
     Ok(Described::of("a process", half))
 }
 

@@ -12,7 +12,7 @@ proptest! {
     fn any_lines_make_a_map_or_an_error(lines in proptest::collection::vec(any::<(u32, u32)>(), 0..5)) {
         let text: String = lines.iter().map(|(start, count)| format!("u:{start}:{count}\n")).collect();
         let file = SubidFile::parse(text.as_bytes(), "/etc/subuid").unwrap();
-        let _ = map_from_subid("u", None, &file, &file, Reader::Any);
+        let _ = map_from_subid("u", None, &file, &file, SubidReader::Any);
     }
 }
 
@@ -33,25 +33,25 @@ fn comments_crlf_and_no_last_newline_are_accepted() {
 #[test]
 fn several_lines_make_one_map() {
     let file = file("d:100000:5\nother:1:2\nd:200000:10\n");
-    let map = map_from_subid("d", None, &file, &file, Reader::Any).unwrap();
+    let map = map_from_subid("d", None, &file, &file, SubidReader::Any).unwrap();
     assert_eq!(map.to_string(), "b:0:100000:5 b:5:200000:10");
 }
 
 #[test]
 fn lines_out_of_order_are_not_guessed_at() {
     let file = file("d:200000:10\nother:1:2\nd:100000:5\n");
-    let said = map_from_subid("d", None, &file, &file, Reader::Any)
+    let said = map_from_subid("d", None, &file, &file, SubidReader::Any)
         .unwrap_err()
         .to_string();
     assert!(said.contains("lines 1 and 3 of user d"), "{said}");
-    let map = map_from_subid("d", None, &file, &file, Reader::Docker).unwrap();
+    let map = map_from_subid("d", None, &file, &file, SubidReader::Docker).unwrap();
     assert_eq!(map.to_string(), "b:0:200000:10 b:10:100000:5");
 }
 
 #[test]
 fn lines_by_name_and_by_number_are_not_guessed_at() {
     let file = file("d:100000:5\n7:200000:10\n");
-    for reader in [Reader::Any, Reader::Docker] {
+    for reader in [SubidReader::Any, SubidReader::Docker] {
         let said = map_from_subid("d", Some(7), &file, &file, reader)
             .unwrap_err()
             .to_string();
@@ -83,7 +83,7 @@ fn a_bad_line_is_shown_with_its_number() {
 
 #[test]
 fn a_user_without_a_line_hears_of_both_ways_out() {
-    let said = map_from_subid("dockremap", None, &file(""), &file(""), Reader::Any)
+    let said = map_from_subid("dockremap", None, &file(""), &file(""), SubidReader::Any)
         .unwrap_err()
         .to_string();
     assert!(
@@ -95,7 +95,7 @@ fn a_user_without_a_line_hears_of_both_ways_out() {
 #[test]
 fn lines_that_overlap_are_refused() {
     let file = file("d:100000:10\nd:100005:10\n");
-    let said = map_from_subid("d", None, &file, &file, Reader::Any)
+    let said = map_from_subid("d", None, &file, &file, SubidReader::Any)
         .unwrap_err()
         .to_string();
     assert!(said.contains("0:100000:10 and 10:100005:10"), "{said}");

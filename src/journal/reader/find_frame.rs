@@ -2,12 +2,12 @@
 
 use std::os::unix::fs::FileExt;
 
-use super::Reader;
+use super::FrameReader;
 use crate::journal::JournalError;
 use crate::journal::file::FrameLocation;
 use crate::journal::frame::{self, Damaged, HEAD, NextFrame};
 
-impl Reader<'_> {
+impl FrameReader<'_> {
     /// The locations of the next frames, as their heads say.
     pub(super) fn frames_ahead(&self) -> Vec<FrameLocation> {
         let mut places = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Reader;
+use super::FrameReader;
 use crate::journal::error::JournalError;
 use crate::journal::line_error::LineError;
 use crate::journal::record::{DirLine, Header, MarkLine, Record, split_lines};
@@ -48,7 +48,7 @@ pub(super) struct FrameContent {
     pub inodes: u64,
 }
 
-impl Reader<'_> {
+impl FrameReader<'_> {
     /// What the lines of a frame say, if that makes sense.
     pub(super) fn content(&self, number: u32, lines: &[u8]) -> Result<FrameContent, JournalError> {
         let mut content = FrameContent::default();

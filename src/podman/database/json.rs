@@ -45,7 +45,7 @@ const CGROUPS: &[Pattern] = &[&["cgroupParent"], &["cgroupPath"]];
 
 /// What is in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum JsonKind {
     /// `ContainerConfig`
     Container,
     /// `ContainerState`
@@ -72,13 +72,13 @@ impl Rewriter {
     ///
     /// # Errors
     /// It is not what Podman writes.
-    pub fn rewrite(&self, kind: Kind, text: &str) -> serde_json::Result<String> {
+    pub fn rewrite(&self, kind: JsonKind, text: &str) -> serde_json::Result<String> {
         let (patterns, has_cgroups) = match kind {
-            Kind::Container => (CONTAINER_PATHS, true),
-            Kind::ContainerState => (CONTAINER_STATE_PATHS, false),
-            Kind::Pod => (&[][..], true),
-            Kind::Volume => (VOLUME_PATHS, false),
-            Kind::Secrets => (SECRETS_PATHS, false),
+            JsonKind::Container => (CONTAINER_PATHS, true),
+            JsonKind::ContainerState => (CONTAINER_STATE_PATHS, false),
+            JsonKind::Pod => (&[][..], true),
+            JsonKind::Volume => (VOLUME_PATHS, false),
+            JsonKind::Secrets => (SECRETS_PATHS, false),
         };
         let new_path = |path: &str| self.paths.path(path);
         let new_cgroup = |path: &str| self.cgroups.path(path);
@@ -138,21 +138,27 @@ mod tests {
         let expected = r#"{"spec": {"process":{"env":["P=/run/libpod","/run/libpod"]},"mounts":[{"destination":"/run/libpod","source":"/run/user/1000/libpod/tmp/x"},{"source":"tmpfs"}]},
             "labels":{"staticDir":"/run/libpod"},"staticDir":"/home/ann/s/a/b","mounts":["/run/user/1000/libpod/tmp"],
             "secrets":[{"driverOptions":{"path":"/home/ann/s/secrets"}}],"secret_env":{"/run/libpod":{"driverOptions":{"path":"/run/user/1000/libpod/tmp"}}},"cgroupParent":"user.slice","large":123456789012345678901234567890,"logPath":null}"#;
-        assert_eq!(rewriter().rewrite(Kind::Container, text).unwrap(), expected);
+        assert_eq!(
+            rewriter().rewrite(JsonKind::Container, text).unwrap(),
+            expected
+        );
         let state = r#"{"runDir":"/run/containers/storage/x","bindMounts":{"/etc/hosts":"/run/containers/storage/h"},"error":"/run/libpod"}"#;
         let expected = r#"{"runDir":"/run/user/1000/containers/x","bindMounts":{"/etc/hosts":"/run/user/1000/containers/h"},"error":"/run/libpod"}"#;
         assert_eq!(
-            rewriter().rewrite(Kind::ContainerState, state).unwrap(),
+            rewriter().rewrite(JsonKind::ContainerState, state).unwrap(),
             expected
         );
         let volume = r#"{"mountPoint":"/var/lib/containers/storage/volumes/v/_data","volumeOptions":{"device":"/srv"}}"#;
         let expected =
             r#"{"mountPoint":"/home/ann/s/volumes/v/_data","volumeOptions":{"device":"/srv"}}"#;
-        assert_eq!(rewriter().rewrite(Kind::Volume, volume).unwrap(), expected);
+        assert_eq!(
+            rewriter().rewrite(JsonKind::Volume, volume).unwrap(),
+            expected
+        );
     }
 
     #[test]
     fn what_is_no_json_is_refused() {
-        assert!(rewriter().rewrite(Kind::Pod, "{").is_err());
+        assert!(rewriter().rewrite(JsonKind::Pod, "{").is_err());
     }
 }

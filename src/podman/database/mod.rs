@@ -6,6 +6,7 @@
 //! - [`tables`]: which tables there are, and a database that is made anew
 
 pub mod cgroups;
+mod error;
 pub mod json;
 pub mod tables;
 
@@ -13,9 +14,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, params};
 use serde::Deserialize;
-use thiserror::Error;
 
-use self::json::{Kind, Rewriter};
+pub use self::error::DatabaseError;
+use self::json::{JsonKind, Rewriter};
 use super::paths::Directories;
 
 /// The only schema there is (Podman 4.4 to 5.4).
@@ -23,46 +24,6 @@ const SCHEMA: i64 = 1;
 
 /// Bytes 18 and 19 of a database with a write-ahead log (`https://sqlite.org/fileformat2.html`).
 const WAL: [u8; 2] = [2, 2];
-
-/// Why a database is not used.
-#[derive(Debug, Error)]
-pub enum DatabaseError {
-    /// It is not what Podman writes.
-    #[error("is not a database of Podman's: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// SQLite finds it damaged.
-    #[error("is damaged: {0}")]
-    Damaged(String),
-    /// A row is not what Podman writes.
-    #[error("{table} of {key} is not what Podman writes: {source}")]
-    Json {
-        /// Which table.
-        table: &'static str,
-        /// Which row.
-        key: String,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// A newer Podman's.
-    #[error(
-        "has schema {0}, and this idshift knows {SCHEMA}. `idshift --version` shows its version"
-    )]
-    Schema(i64),
-    /// It has what Podman does not make.
-    #[error(
-        "has {what}, which Podman 5.4 does not make in this way. `podman save` and `podman volume export`, run as the user, take out \
-         what is needed"
-    )]
-    Strange {
-        /// A table, a view, or what else.
-        what: String,
-    },
-    /// Part of it is in another file.
-    #[error(
-        "has a write-ahead log. Podman makes none; `sqlite3 db.sql 'PRAGMA journal_mode=DELETE'` ends it"
-    )]
-    WriteAheadLog,
-}
 
 /// A row with JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,13 +68,13 @@ pub struct Database {
 }
 
 /// Tables with JSON, their primary keys, and what is in the JSON.
-const TABLES: [(&str, &str, Kind); 6] = [
-    ("ContainerConfig", "ID", Kind::Container),
-    ("ContainerState", "ID", Kind::ContainerState),
-    ("PodConfig", "ID", Kind::Pod),
-    ("PodState", "ID", Kind::Pod),
-    ("VolumeConfig", "Name", Kind::Volume),
-    ("VolumeState", "Name", Kind::Volume),
+const TABLES: [(&str, &str, JsonKind); 6] = [
+    ("ContainerConfig", "ID", JsonKind::Container),
+    ("ContainerState", "ID", JsonKind::ContainerState),
+    ("PodConfig", "ID", JsonKind::Pod),
+    ("PodState", "ID", JsonKind::Pod),
+    ("VolumeConfig", "Name", JsonKind::Volume),
+    ("VolumeState", "Name", JsonKind::Volume),
 ];
 
 impl Database {

@@ -134,7 +134,7 @@ impl Database {
 ///
 /// # Errors
 /// One is there twice.
-pub fn made_anew(
+pub fn rebuild(
     directories: &Directories,
     driver: &str,
     (volumes, containers): (&[VolumeRow], &[ContainerEntry]),
@@ -243,7 +243,7 @@ mod tests {
         let to = Directories::rootful(Path::new("/srv/s"));
         let volumes = [volume("one"), volume("two")];
         let containers = [container("a", "one"), container("b", "two")];
-        let made = |rows: (&[VolumeRow], &[ContainerEntry])| made_anew(&to, "overlay", rows);
+        let made = |rows: (&[VolumeRow], &[ContainerEntry])| rebuild(&to, "overlay", rows);
         let bytes = made((&volumes, &containers)).unwrap();
         let database = Database::read_users(&bytes).unwrap();
         assert_eq!(database.directories().unwrap(), to);
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn what_podman_does_not_make_is_refused() {
         let to = Directories::rootful(Path::new("/srv/s"));
-        let plain = made_anew(&to, "overlay", (&[volume("one")], &[])).unwrap();
+        let plain = rebuild(&to, "overlay", (&[volume("one")], &[])).unwrap();
         for (more, expected) in [
             ("CREATE TABLE Mine(a);", "the table \"Mine\""),
             ("CREATE VIEW v AS SELECT 1;", "the view \"v\""),

@@ -48,10 +48,10 @@ pub(super) fn first_bad<'a>(
 }
 
 /// Names of members that are not fine, each after those above it: `spec.linux.devices`. An empty name is the value itself.
-pub(super) type Wrong = Vec<String>;
+pub(super) type UnknownMembers = Vec<String>;
 
 /// The value itself is wrong, unless it is fine.
-pub(super) fn unless(is_fine: bool) -> Wrong {
+pub(super) fn unless(is_fine: bool) -> UnknownMembers {
     match is_fine {
         true => Vec::new(),
         false => vec![String::new()],
@@ -59,7 +59,7 @@ pub(super) fn unless(is_fine: bool) -> Wrong {
 }
 
 /// What is wrong in a member of this name.
-pub(super) fn below(name: &str, wrong: Wrong) -> impl Iterator<Item = String> {
+pub(super) fn below(name: &str, wrong: UnknownMembers) -> impl Iterator<Item = String> {
     wrong.into_iter().map(move |below| match below.as_str() {
         "" => name.to_string(),
         below => format!("{name}.{below}"),
@@ -67,7 +67,10 @@ pub(super) fn below(name: &str, wrong: Wrong) -> impl Iterator<Item = String> {
 }
 
 /// What is wrong with the members of an object that are set.
-pub(super) fn wrong(value: &Value, check: &dyn Fn(&str, &Value) -> Wrong) -> Wrong {
+pub(super) fn wrong(
+    value: &Value,
+    check: &dyn Fn(&str, &Value) -> UnknownMembers,
+) -> UnknownMembers {
     let Value::Object(members) = value else {
         return unless(is_unset(value));
     };

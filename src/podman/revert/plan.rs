@@ -7,27 +7,30 @@ use jiff::Timestamp;
 use super::containers::{Containers, Context};
 use super::places::{OTHER_PLACE, free_name};
 use super::secrets::SecretList;
-use super::steps::TakeSteps;
+use super::steps::{create_database, file_left, rewrite_secrets};
 use super::{TAKEN, containers, layers, places, secrets, volumes};
 use crate::engine::{Plan, Policy, ShiftRequest};
 use crate::idmap::Direction;
 use crate::journal::Step;
-use crate::journal::record::{RunKind, WalkOptions};
+use crate::journal::record::RunKind;
 use crate::ownership::OverlayNamespace;
 use crate::podman::checks::{check_content, check_directories, check_maps, read_database};
 use crate::podman::containers_conf::check_database_is_in_store;
 use crate::podman::database::cgroups::Cgroups;
 use crate::podman::database::json::Rewriter;
-use crate::podman::database::tables::made_anew;
+use crate::podman::database::tables::rebuild;
 use crate::podman::database::{Database, DatabaseError};
 use crate::podman::in_use::used_by_root_since_boot;
 use crate::podman::paths::{Directories, PathMap};
+use crate::podman::steps::GUARD;
 use crate::podman::store::{DRIVER, Holds, SQLITE, Store};
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_nobody_holds;
 use crate::store_move::MoveError;
 use crate::store_move::layout::Layout;
+use crate::store_move::move_steps::MoveSteps;
 use crate::store_move::names::ASIDE;
+use crate::store_move::request::{MoveOptions, shift_request};
 use crate::store_move::steps::UNUSED;
 use crate::store_move::untrusted::{begin_reading, check_is_roots, check_was_read};
 use crate::store_move::user::RootlessUser;
@@ -111,14 +114,17 @@ impl StoreTake {
         let aside = free_name(&to, &format!("{ASIDE}{UNUSED}"));
         let is_there = |name: &&str| from.path.join(name).symlink_metadata().is_ok();
         let taken: Vec<&str> = TAKEN.into_iter().filter(is_there).collect();
-        let mut steps = TakeSteps::new(&from, &to)?;
-        steps.clear((&there, &aside), content)?;
-        let held = steps.take(&taken)?;
+        let mut steps = MoveSteps::from_user(&from, &to, 0o700)?;
+        steps.clear(&to, (&there, &aside), (DRIVER, GUARD))?;
+        steps.early.push(create_database(content));
+        steps.make_holder();
+        let held = steps.hold(&taken)?;
         if let Some(list) = secrets {
-            steps.rewrite(list, user.root)?;
+            rewrite_secrets(&mut steps, list, user.root)?;
         }
-        steps.leave(&containers.left, &free_name(&from.path, LEFT))?;
-        steps.put(held);
+        let left = containers.left.into_iter().map(file_left);
+        steps.leave(left, from.step(&[free_name(&from.path, LEFT)]))?;
+        steps.put(held, (DRIVER, GUARD));
         let mut blockers: Vec<_> = check_nobody_holds(&user.map, &from.path)
             .err()
             .into_iter()
@@ -132,7 +138,13 @@ impl StoreTake {
         Ok(StoreTake {
             steps_before: steps.early.len(),
             steps: [steps.early, steps.late].concat(),
-            request: shift_request(request, vec![from.path.clone(), to.clone()]),
+            // Links that lead elsewhere, and flags, are what a user made: both are refused.
+            request: shift_request(
+                user,
+                (RunKind::PodmanRevert, Direction::OutOf),
+                vec![from.path.clone(), to.clone()],
+                MoveOptions::in_place(request.jobs),
+            ),
             unchanged_since: reading.since,
             policy: Layout::new(
                 DRIVER,
@@ -199,21 +211,6 @@ fn rows_of(
     let volumes = volumes::checked(volumes, context.store, place)?;
     let containers = containers::checked(context, &volumes, database)?;
     let rows = (&volumes[..], &containers.rows[..]);
-    let content = made_anew(context.to, DRIVER, rows).map_err(failed)?;
+    let content = rebuild(context.to, DRIVER, rows).map_err(failed)?;
     Ok((content, containers))
-}
-
-fn shift_request(request: &TakeRequest, trees: Vec<PathBuf>) -> ShiftRequest {
-    ShiftRequest {
-        paths: trees,
-        map: request.user.map.clone(),
-        direction: Direction::OutOf,
-        jobs: request.jobs,
-        // Links that lead elsewhere, and flags, are what a user made: both are refused.
-        walk: WalkOptions::default(),
-        allow_in_use: false,
-        allow_system_path: true,
-        allow_home: true,
-        kind: RunKind::PodmanRevert,
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::layers::check_is_closed;
 use super::members::{is_empty, of_text};
 use crate::fs::escape::shell_word;
-use crate::podman::database::json::{Kind, Rewriter};
+use crate::podman::database::json::{JsonKind, Rewriter};
 use crate::podman::store::Store;
 use crate::store_move::MoveError;
 use crate::store_move::untrusted::first_not_plain;
@@ -63,7 +63,7 @@ pub(super) fn checked(
         MoveError::in_the_way(store.path.join(&name), why)
     };
     let before = String::from_utf8(bytes).map_err(|error| strange(error.to_string()))?;
-    let after = rewriter.rewrite(Kind::Secrets, &before);
+    let after = rewriter.rewrite(JsonKind::Secrets, &before);
     let after = after.map_err(|error| strange(error.to_string()))?;
     let members = of_text(&after).map_err(|error| strange(error.to_string()))?;
     let place = to.join("secrets/filedriver");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::layers::check_is_closed;
 use super::members::{first_bad, is_empty, is_object_of, is_owner, is_time, of_text};
 use crate::fs::escape::shell_word;
-use crate::podman::database::json::{Kind, Rewriter};
+use crate::podman::database::json::{JsonKind, Rewriter};
 use crate::podman::database::tables::VolumeRow;
 use crate::podman::store::{SQLITE, Store};
 use crate::store_move::MoveError;
@@ -74,7 +74,7 @@ pub(super) fn checked(
             MoveError::in_the_way(store.path.join(SQLITE), why)
         };
         // What is checked is the new text: a path that was not rewritten leads to where the user can put a symlink.
-        let config = rewriter.rewrite(Kind::Volume, &row.config);
+        let config = rewriter.rewrite(JsonKind::Volume, &row.config);
         let config = config.map_err(|error| refused(error.to_string()))?;
         let strange = config_member(&row.name, &config, to).or_else(|| state_member(&row.state));
         if let Some(member) = strange {

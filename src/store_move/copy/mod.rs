@@ -3,7 +3,7 @@
 
 mod closed;
 pub mod earlier;
-pub mod room;
+pub mod free_space;
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 
 use self::closed::check_is_closed;
-use self::room::check_copy_room;
+use self::free_space::check_space_for_copy;
 use crate::engine::{Phase, RunControl};
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
@@ -73,7 +73,7 @@ impl PlannedCopy {
     ///
     /// # Errors
     /// There is not.
-    pub fn check_room(&self, freed: Amount, more: Amount, help: &str) -> Result<(), MoveError> {
+    pub fn check_space(&self, freed: Amount, more: Amount, help: &str) -> Result<(), MoveError> {
         let bytes = match self.shares_content {
             true => self.amount.inodes * BARE_INODE,
             false => self.amount.bytes,
@@ -82,7 +82,7 @@ impl PlannedCopy {
             bytes: bytes.saturating_add(more.bytes),
             inodes: self.amount.inodes + more.inodes,
         };
-        check_copy_room((&self.dir, freed), takes, help)
+        check_space_for_copy((&self.dir, freed), takes, help)
     }
 
     /// The directory of which it is a copy.

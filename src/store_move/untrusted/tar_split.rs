@@ -100,6 +100,11 @@ fn names<T>(
     }
 }
 
+/// An entry has more than [`LONGEST_FILE`] bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("an entry is too long")]
+struct EntryTooLong;
+
 /// No entry is longer than this: whoever wrote it may want the memory of this host.
 struct Limited<R> {
     of: R,
@@ -111,7 +116,7 @@ impl<R: Read> Read for Limited<R> {
         let len = self.of.read(buffer)?;
         match self.left.get().checked_sub(len as u64) {
             Some(left) => self.left.set(left),
-            None => return Err(io::Error::other("an entry is too long")),
+            None => return Err(io::Error::other(EntryTooLong)),
         }
         Ok(len)
     }

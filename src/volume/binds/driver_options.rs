@@ -2,7 +2,21 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use thiserror::Error;
+
 use super::volume_syntax::clean;
+
+/// A device is not absolute: Docker would mount it from wherever the daemon was started.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the device {0:?} of a volume is not an absolute path")]
+pub struct RelativeDevice(String);
+
+/// The part of a volume that a container is to get leads out of the volume.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the subpath {0:?} does not stay in the volume. Write it without `..` and without a slash in front"
+)]
+pub struct OutsideVolume(String);
 
 /// What a volume's driver is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +53,7 @@ impl DriverOptions {
     ///
     /// # Errors
     /// [`absolute_device`]
-    pub fn bound_device(&self) -> Result<Option<PathBuf>, String> {
+    pub fn bound_device(&self) -> Result<Option<PathBuf>, RelativeDevice> {
         let device = self.device.as_deref().filter(|_| self.is_bind());
         device.map(absolute_device).transpose()
     }
@@ -48,13 +62,11 @@ impl DriverOptions {
 /// A device that is a host path.
 ///
 /// # Errors
-/// It is not absolute: Docker would mount it from wherever the daemon was started.
-pub fn absolute_device(device: &str) -> Result<PathBuf, String> {
+/// [`RelativeDevice`]
+pub fn absolute_device(device: &str) -> Result<PathBuf, RelativeDevice> {
     match device.starts_with('/') && !device.contains('\0') {
         true => Ok(clean(Path::new("/"), device)),
-        false => Err(format!(
-            "the device {device:?} of a volume is not an absolute path"
-        )),
+        false => Err(RelativeDevice(device.into())),
     }
 }
 
@@ -62,13 +74,11 @@ pub fn absolute_device(device: &str) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// It leads out of the volume, which Docker refuses as well (moby `volume/mounts`, `filepath.IsLocal`).
-pub fn subpath(text: &str) -> Result<Option<PathBuf>, String> {
+pub fn subpath(text: &str) -> Result<Option<PathBuf>, OutsideVolume> {
     let path = Path::new(text);
     let is_below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     if text.contains('\0') || !path.components().all(is_below) {
-        return Err(format!(
-            "the subpath {text:?} does not stay in the volume. Write it without `..` and without a slash in front"
-        ));
+        return Err(OutsideVolume(text.into()));
     }
     let names = path.components().filter(|part| *part != Component::CurDir);
     let part: PathBuf = names.collect();

@@ -9,7 +9,7 @@ use super::caller::{REPLACED, doubt};
 use super::compose::{HostPathDefaults, Input, Selection, resolve, shown};
 use super::files::{absolute, project_dir};
 use super::{BindsError, Service};
-use child::{Printed, output};
+use child::{ComposeCommandError, Printed, output};
 
 /// The services of Compose files, as `docker compose` resolves them; `None` where it is not installed.
 ///
@@ -33,7 +33,7 @@ pub fn ask_docker_compose(
     };
     let file = files.first().map(|file| shown(file)).unwrap_or_default();
     let first = project.config(&[]);
-    let first = first.map_err(|reason| BindsError::new(&file, reason))?;
+    let first = first.map_err(|why| BindsError::new(&file, why.to_string()))?;
     let plain = project.services(&first.stdout);
     let mut doubtful: Vec<Doubtful> = unset_variables(&first.stderr)
         .into_iter()
@@ -111,7 +111,7 @@ impl Project<'_> {
         let first = doubtful.first()?;
         let all: Vec<_> = doubtful.iter().map(|it| (it, it.marked())).collect();
         let together = self.config(&all).map(|it| self.services(&it.stdout));
-        if together.as_ref() == Ok(plain) {
+        if together.as_ref().is_ok_and(|with| with == plain) {
             return None;
         }
         for variable in doubtful {
@@ -132,7 +132,7 @@ impl Project<'_> {
         Some(about(plain, &with, &first.why))
     }
 
-    fn config(&self, variables: &[(&Doubtful, String)]) -> Result<Printed, String> {
+    fn config(&self, variables: &[(&Doubtful, String)]) -> Result<Printed, ComposeCommandError> {
         let mut command = Command::new("docker");
         command.arg("compose");
         for file in self.files {
@@ -161,7 +161,7 @@ impl Project<'_> {
                     .lines()
                     .filter(|it| !it.contains("level=warning"))
                     .collect();
-                Err(format!("`docker compose config`: {}", said.join("; ")))
+                Err(ComposeCommandError::Failed(said.join("; ")))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::caller::doubt;
-use super::compose::interpolate::Lookup;
+use super::compose::interpolate::{Lookup, Variable, VariableError};
 use super::compose::yaml::MOST_BYTES;
 use super::compose::{HostPathDefaults, Input, Selection, dotenv, resolve, shown};
 use super::{BindsError, Service};
@@ -102,12 +102,12 @@ pub fn project_dir(files: &[PathBuf]) -> PathBuf {
     first.unwrap_or(Path::new("/")).to_path_buf()
 }
 
-fn from_environment(name: &str) -> Option<Result<String, String>> {
+fn from_environment(name: &str) -> Option<Variable> {
     let value = std::env::var_os(name)?;
     if let Some(why) = doubt(name) {
-        return Some(Err(why));
+        return Some(Err(VariableError::Replaced(why)));
     }
-    Some(value.into_string().map_err(|_| "is not UTF-8".into()))
+    Some(value.into_string().map_err(|_| VariableError::NotUtf8))
 }
 
 /// `.env` of the working directory, then that of the project, as Compose reads them.

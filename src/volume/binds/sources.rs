@@ -31,7 +31,7 @@ pub struct Use {
 
 /// A host path that is given to a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct BindSource {
     /// Without symlinks, as far as it is there.
     pub path: PathBuf,
     /// To whom.
@@ -56,7 +56,7 @@ pub struct Allowed {
 }
 
 /// A source while the others come together.
-struct Found<'a> {
+struct ResolvedUse<'a> {
     used: &'a Use,
     real: PathBuf,
     is_missing: bool,
@@ -67,7 +67,7 @@ struct Found<'a> {
 ///
 /// # Errors
 /// Two services need different owners; a source is a symlink, or missing and not to be made.
-pub fn one_owner_each(uses: &mut [Use], allowed: Allowed) -> Result<Vec<Source>, VolumeError> {
+pub fn one_owner_each(uses: &mut [Use], allowed: Allowed) -> Result<Vec<BindSource>, VolumeError> {
     for used in uses.iter_mut() {
         used.left = why_left(&used.bind, allowed);
     }
@@ -80,7 +80,7 @@ pub fn one_owner_each(uses: &mut [Use], allowed: Allowed) -> Result<Vec<Source>,
             check_no_conflict(one, other, allowed)?;
         }
     }
-    let mut sources: Vec<Source> = Vec::new();
+    let mut sources: Vec<BindSource> = Vec::new();
     // Outer ones first.
     found.sort_by_key(|found| found.real.components().count());
     for one in &found {
@@ -88,7 +88,7 @@ pub fn one_owner_each(uses: &mut [Use], allowed: Allowed) -> Result<Vec<Source>,
         if is_same || (!one.is_missing && goes_with_another(one, &sources, allowed)?) {
             continue;
         }
-        sources.push(Source {
+        sources.push(BindSource {
             path: one.real.clone(),
             user: one.used.user.clone(),
             create: one.is_missing,
@@ -127,7 +127,7 @@ fn of_path(path: &Path, message: &str) -> String {
     message.strip_prefix(&prefix).unwrap_or(message).to_string()
 }
 
-fn find(used: &Use, allowed: Allowed) -> Result<Found<'_>, VolumeError> {
+fn find(used: &Use, allowed: Allowed) -> Result<ResolvedUse<'_>, VolumeError> {
     let path = &used.bind.source;
     let service = &used.service;
     let is_missing = match path.symlink_metadata() {
@@ -154,7 +154,7 @@ fn find(used: &Use, allowed: Allowed) -> Result<Found<'_>, VolumeError> {
         return Err(VolumeError::path(path, reason));
     }
     check_within(&used.bind)?;
-    Ok(Found {
+    Ok(ResolvedUse {
         used,
         real: real(path)?,
         is_missing,
@@ -236,16 +236,16 @@ fn real(path: &Path) -> Result<PathBuf, VolumeError> {
 }
 
 fn check_no_conflict(
-    one: &Found<'_>,
-    other: &Found<'_>,
+    one: &ResolvedUse<'_>,
+    other: &ResolvedUse<'_>,
     allowed: Allowed,
 ) -> Result<(), VolumeError> {
     let meets = one.real.starts_with(&other.real) || other.real.starts_with(&one.real);
-    let ids = |found: &Found<'_>| (found.used.user.uid, found.used.user.gid);
+    let ids = |found: &ResolvedUse<'_>| (found.used.user.uid, found.used.user.gid);
     if !meets || ids(one) == ids(other) {
         return Ok(());
     }
-    let named = |found: &Found<'_>| {
+    let named = |found: &ResolvedUse<'_>| {
         let Use { service, user, .. } = found.used;
         format!("the service {service} (as {user})")
     };
@@ -270,8 +270,8 @@ fn check_no_conflict(
 
 /// Whether the walk of another source includes this one.
 fn goes_with_another(
-    one: &Found<'_>,
-    sources: &[Source],
+    one: &ResolvedUse<'_>,
+    sources: &[BindSource],
     allowed: Allowed,
 ) -> Result<bool, VolumeError> {
     let outer = sources

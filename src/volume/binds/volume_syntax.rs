@@ -2,6 +2,21 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use thiserror::Error;
+
+/// Why a text is no short volume.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ShortVolumeError {
+    /// It has too many parts.
+    #[error("{0:?} is not SOURCE:TARGET or SOURCE:TARGET:MODE")]
+    Parts(String),
+    /// Its target is no absolute path.
+    #[error(
+        "{0:?} has no absolute path of the container: it is SOURCE:TARGET or SOURCE:TARGET:MODE"
+    )]
+    Target(String),
+}
+
 /// A short volume, in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShortVolume<'a> {
@@ -19,22 +34,16 @@ pub struct ShortVolume<'a> {
 ///
 /// # Errors
 /// It is not one of `TARGET`, `SOURCE:TARGET`, `SOURCE:TARGET:MODE`.
-pub fn split(text: &str) -> Result<ShortVolume<'_>, String> {
+pub fn split(text: &str) -> Result<ShortVolume<'_>, ShortVolumeError> {
     let parts: Vec<&str> = text.split(':').collect();
     let (source, target, mode) = match parts[..] {
         [target] => (None, target, ""),
         [source, target] => (Some(source), target, ""),
         [source, target, mode] => (Some(source), target, mode),
-        _ => {
-            return Err(format!(
-                "{text:?} is not SOURCE:TARGET or SOURCE:TARGET:MODE"
-            ));
-        }
+        _ => return Err(ShortVolumeError::Parts(text.into())),
     };
     if source == Some("") || !target.starts_with('/') {
-        return Err(format!(
-            "{text:?} has no absolute path of the container: it is SOURCE:TARGET or SOURCE:TARGET:MODE"
-        ));
+        return Err(ShortVolumeError::Target(text.into()));
     }
     Ok(ShortVolume {
         source,

@@ -56,7 +56,7 @@ fn given_there(idmapped: &MountViewError, give: &str) -> String {
 
 /// The commands that mount it with another map, where `idshift mount` has mounted it: the owner on disk becomes this user.
 pub fn mounted_again(target: &Path, user: &ContainerUser) -> Option<String> {
-    let records = mounts::record::of_target(target).ok()?;
+    let records = mounts::record::records_for(target).ok()?;
     let record = records.into_iter().next()?;
     let target = shell_word(target);
     let map = record.container_map.to_string();
@@ -64,7 +64,7 @@ pub fn mounted_again(target: &Path, user: &ContainerUser) -> Option<String> {
     let flags = [
         (record.read_only, " --read-only"),
         (
-            mounts::unit::of_target(record.target.as_path()).is_some(),
+            mounts::unit::unit_for(record.target.as_path()).is_some(),
             " --persist",
         ),
     ];

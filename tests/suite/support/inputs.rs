@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use idshift::formats::bolt::{BoltError, Bucket, Database, Item};
-use idshift::formats::notation::Source;
+use idshift::formats::notation::NotationSource;
 use idshift::formats::{
     self, Acl, Capability, Container, Direction, Encoder, IdMap, Journal, JournalError, Manifest,
-    MapSpec, Mapped, Name, Reader, Section, SubidFile, map_from_subid, with_userns_remap,
+    MapSpec, Mapped, Name, Section, SubidFile, SubidReader, map_from_subid, with_userns_remap,
 };
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -96,7 +96,7 @@ pub fn subuid(bytes: &[u8]) {
     if let Ok(file) = SubidFile::parse(bytes, "/etc/subuid") {
         let users: Vec<String> = file.lines().iter().map(|line| line.owner.clone()).collect();
         for user in users.iter().take(8) {
-            for reader in [Reader::Any, Reader::Docker] {
+            for reader in [SubidReader::Any, SubidReader::Docker] {
                 match map_from_subid(user, Some(0), &file, &file, reader) {
                     Ok(map) => there_and_back(&map),
                     Err(error) => assert!(error.to_string().contains("/etc/subuid")),
@@ -114,10 +114,10 @@ pub fn notation(bytes: &[u8]) {
     };
     let range = (100_000, 65_536);
     let map = match described.source {
-        Source::Map(map) => Some(map),
-        Source::RootRanges(ranges) => ranges.over(range, range).ok(),
-        Source::Podman(maps) => maps.of_root().ok(),
-        Source::Half(_) | Source::HostIds | Source::DaemonJson => None,
+        NotationSource::Map(map) => Some(map),
+        NotationSource::RootRanges(ranges) => ranges.over(range, range).ok(),
+        NotationSource::Podman(maps) => maps.of_root().ok(),
+        NotationSource::Half(_) | NotationSource::HostIds | NotationSource::DaemonJson => None,
     };
     if let Some(map) = map {
         there_and_back(&map);

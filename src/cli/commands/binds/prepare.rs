@@ -9,7 +9,7 @@ use crate::cli::output::tell;
 use crate::cli::output::text::{columns, one_line, path};
 use crate::idmap::IdMap;
 use crate::volume::binds::sources::{Allowed, Use, one_owner_each};
-use crate::volume::prepare::Owners;
+use crate::volume::prepare::VolumeOwners;
 use crate::volume::user::ContainerUser;
 
 /// What is prepared, and for whom.
@@ -17,7 +17,7 @@ pub struct PreparedBinds {
     /// The host paths.
     pub paths: Vec<PathBuf>,
     /// The owner of each.
-    pub owners: Owners,
+    pub owners: VolumeOwners,
     /// Of each, whether containers only read it.
     pub read_only: Vec<bool>,
     /// All binds of all services.
@@ -54,7 +54,7 @@ pub fn resolve(
         .unzip();
     Ok(PreparedBinds {
         paths,
-        owners: Owners::EachPath(owners),
+        owners: VolumeOwners::EachPath(owners),
         read_only,
         uses,
     })

@@ -11,8 +11,8 @@ use crate::cli::output::progress::Terminal;
 use crate::cli::output::table::columns_and_remedy;
 use crate::cli::output::text::{bytes, columns, count, inodes, one_line, path};
 use crate::cli::output::{say, say_sentences};
-use crate::docker::audit::containers::Troubled;
-use crate::docker::audit::readiness::REMAPPED_ROOT;
+use crate::docker::audit::containers::IncompatibleContainer;
+use crate::docker::audit::remapped_roots::REMAPPED_ROOT;
 use crate::docker::audit::state::RootState;
 use crate::docker::audit::strategies::Strategy;
 use crate::docker::audit::{Audit, AuditOptions, audit};
@@ -33,10 +33,10 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     call.is_of(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
-    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.limits.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.json || args.output.quiet);
     let options = AuditOptions {
-        jobs: args.effort.threads(),
+        jobs: args.limits.threads(),
         quick: args.quick,
     };
     let store = Store::at(&args.store.journal_dir);
@@ -116,7 +116,7 @@ fn print(audit: &Audit, verbose: bool) {
         // What helps several is said once.
         let mut left: Vec<_> = audit.containers.iter().collect();
         while let Some(first) = left.first().copied() {
-            let same = |one: &&Troubled| one.remedy == first.remedy;
+            let same = |one: &&IncompatibleContainer| one.remedy == first.remedy;
             let (these, others): (Vec<_>, Vec<_>) = left.into_iter().partition(same);
             for one in these {
                 say!("  {} {}", one_line(&one.container), one_line(&one.why));

@@ -12,71 +12,21 @@ use crate::docker::remap::Remap;
 use crate::idmap::Direction;
 
 /// What an idmapped mount shows with other owners than expected.
-pub fn told_exchanged(migration: &Migration, remap: &Remap) -> impl Iterator<Item = String> {
+pub fn describe_exchanged(migration: &Migration, remap: &Remap) -> impl Iterator<Item = String> {
     let (top, point) = (
         &migration.data_root,
         migration.data_root.join(remap.dir_name()),
     );
     let all = migration.exchanged.iter();
-    all.map(move |data| data.told(top, &point))
+    all.map(move |data| data.describe(top, &point))
 }
 
 /// The lines, without a question.
 pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<String> {
     let (migration, remap) = (planned.migration, planned.remap);
-    let top = path(&migration.data_root);
-    let remapped = path(&migration.data_root.join(remap.dir_name()));
     let into = command.direction == Direction::Into;
-    let content = migration.unmounted.as_deref();
-    let now = match into && content.is_none() {
-        true => migration.data_root.clone(),
-        false => migration.data_root.join(remap.dir_name()),
-    };
-    let holds = DockerRoot::at(&now).holds().map(|mut holds| {
-        let conversion = migration.conversion.as_ref();
-        conversion.iter().for_each(|it| it.add_to(&mut holds));
-        holds
-    });
-    let holds = holds.map_or(String::new(), |holds| format!(": {holds}"));
-    let map = &remap.map;
-    let mut lines = match (into, command.idmapped, content.map(path)) {
-        (true, _, Some(content)) => vec![
-            format!("Will make {remapped} permanent{holds}"),
-            format!(
-                "  Owners on disk change to what the mount of {content} shows: {}. The mount and its unit are removed.",
-                map.in_words(Direction::Into)
-            ),
-        ],
-        (false, _, Some(_)) => vec![
-            format!("Will migrate {remapped} back{holds}"),
-            format!(
-                "  It is unmounted, and the data moves to {top}. Files of containers keep their owners on disk; those that the \
-                 daemon made become root's again."
-            ),
-        ],
-        (true, true, None) => vec![
-            format!("Will migrate {top} to userns-remap, by an idmapped mount{holds}"),
-            format!(
-                "  Files of containers keep their owners on disk. An idmapped mount on {remapped} shows them with other ids: {}.",
-                map.in_words(Direction::Into)
-            ),
-        ],
-        (true, false, None) => vec![
-            format!("Will migrate {top} to userns-remap{holds}"),
-            format!(
-                "  Owners change: {}. The data moves to {remapped}.",
-                map.in_words(Direction::Into)
-            ),
-        ],
-        (false, _, None) => vec![
-            format!("Will migrate {remapped} back{holds}"),
-            format!(
-                "  Owners change back: {}. The data moves to {top}.",
-                map.in_words(Direction::OutOf)
-            ),
-        ],
-    };
-    if !into || content.is_none() {
+    let mut lines = headline(command, planned);
+    if !into || migration.unmounted.is_none() {
         lines.push("  Directories are renamed, and the daemon's metadata is rewritten.".into());
     }
     let store = migration.store_summary.iter();
@@ -91,7 +41,8 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
             help::MARK_CONTAINERS
         )
     }));
-    lines.extend(told_exchanged(migration, remap).map(|told| format!("  {}.", one_line(&told))));
+    lines
+        .extend(describe_exchanged(migration, remap).map(|told| format!("  {}.", one_line(&told))));
     if let Some(copy) = planned.copy {
         let copied = inodes(copy.amount.inodes);
         lines.push(format!(
@@ -128,7 +79,64 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
     }
     let services = migration.services_note();
     lines.extend(services.map(|note| format!("  {}", one_line(&note))));
-    let undo = rollback_latest(&command.args.store.journal_dir);
+    let undo = rollback_latest(&command.args.execution.store.journal_dir);
     lines.push(format!("  {undo} undoes it until Docker is started."));
     lines
+}
+
+/// What goes where, with what is in it, and what becomes of the owners.
+fn headline(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<String> {
+    let (migration, remap) = (planned.migration, planned.remap);
+    let top = path(&migration.data_root);
+    let remapped = path(&migration.data_root.join(remap.dir_name()));
+    let into = command.direction == Direction::Into;
+    let content = migration.unmounted.as_deref();
+    let now = match into && content.is_none() {
+        true => migration.data_root.clone(),
+        false => migration.data_root.join(remap.dir_name()),
+    };
+    let holds = DockerRoot::at(&now).holds().map(|mut holds| {
+        let conversion = migration.conversion.as_ref();
+        conversion.iter().for_each(|it| it.add_to(&mut holds));
+        holds
+    });
+    let holds = holds.map_or(String::new(), |holds| format!(": {holds}"));
+    let map = &remap.map;
+    match (into, command.idmapped, content.map(path)) {
+        (true, _, Some(content)) => vec![
+            format!("Will make {remapped} permanent{holds}"),
+            format!(
+                "  Owners on disk change to what the mount of {content} shows: {}. The mount and its unit are removed.",
+                map.in_words(Direction::Into)
+            ),
+        ],
+        (false, _, Some(_)) => vec![
+            format!("Will migrate {remapped} back{holds}"),
+            format!(
+                "  It is unmounted, and the data moves to {top}. Files of containers keep their owners on disk; those that the \
+                 daemon made become root's again."
+            ),
+        ],
+        (true, true, None) => vec![
+            format!("Will migrate {top} to userns-remap, by an idmapped mount{holds}"),
+            format!(
+                "  Files of containers keep their owners on disk. An idmapped mount on {remapped} shows them with other ids: {}.",
+                map.in_words(Direction::Into)
+            ),
+        ],
+        (true, false, None) => vec![
+            format!("Will migrate {top} to userns-remap{holds}"),
+            format!(
+                "  Owners change: {}. The data moves to {remapped}.",
+                map.in_words(Direction::Into)
+            ),
+        ],
+        (false, _, None) => vec![
+            format!("Will migrate {remapped} back{holds}"),
+            format!(
+                "  Owners change back: {}. The data moves to {top}.",
+                map.in_words(Direction::OutOf)
+            ),
+        ],
+    }
 }

@@ -1,6 +1,6 @@
 //! `idshift docker migrate`, `idshift docker revert`
 
-use super::effects::{effects, told_exchanged};
+use super::effects::{describe_exchanged, effects};
 use super::migration_command::MigrationCommand;
 use super::{daemon_target, refused, shared_range};
 use crate::cli::args::{Immutable, RevertArgs, RollbackArgs};
@@ -17,7 +17,7 @@ use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::summary::{ConversionSummary, When, changed_files};
 use crate::docker::conversion_run::conversion_run;
 use crate::docker::guidance as help;
-use crate::docker::idmapped::{place, told_copied, unit};
+use crate::docker::idmapped::{describe_copied, place, unit};
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Migrated, Planned};
 use crate::engine::Outcome;
 use crate::journal::Store;
@@ -27,12 +27,19 @@ use crate::store_move::copy::PlannedCopy;
 /// Runs it.
 pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit, Failure> {
     let args = command.args;
-    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.execution.limits.apply().map_err(Failure::refused)?;
     let target = daemon_target(&args.daemon, call)?;
-    let to_stdout = is_manifest_to_stdout(args.manifest.as_deref(), &args.output)?;
-    let store = Store::at(&args.store.journal_dir);
-    let monitor = Terminal::new(args.output.quiet);
-    let manifest = || args.manifest.as_deref().map(open_manifest).transpose();
+    let to_stdout =
+        is_manifest_to_stdout(args.preview.manifest.as_deref(), &args.execution.output)?;
+    let store = Store::at(&args.execution.store.journal_dir);
+    let monitor = Terminal::new(args.execution.output.quiet);
+    let manifest = || {
+        args.preview
+            .manifest
+            .as_deref()
+            .map(open_manifest)
+            .transpose()
+    };
     let control = limits.control(&monitor);
     let ask = |planned: &Planned<'_>| {
         let lines = effects(command, planned);
@@ -42,7 +49,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
             Answer::Interrupted => Err(MigrateError::Interrupted { copy: false }),
         }
     };
-    let is_asked = confirm::is_asked(&args.confirm, &args.output);
+    let is_asked = confirm::is_asked(&args.execution.confirm, &args.execution.output);
     let ask: Option<Confirm<'_>> = if is_asked { Some(&ask) } else { None };
     let migrated = target.migrate(&options(command), &store, manifest, ask, control);
     monitor.clear();
@@ -60,7 +67,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
             return Ok(Exit::Interrupted);
         }
     };
-    let of = match args.dry_run {
+    let of = match args.preview.dry_run {
         true => SummaryKind::DryRun,
         false => SummaryKind::Shift,
     };
@@ -77,12 +84,12 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         call,
         &migrated.report,
         of,
-        &args.output,
+        &args.execution.output,
         to_stdout,
-        args.manifest.as_deref(),
+        args.preview.manifest.as_deref(),
     );
-    if !args.output.quiet {
-        for note in notes(&migrated, args.dry_run) {
+    if !args.execution.output.quiet {
+        for note in notes(&migrated, args.preview.dry_run) {
             // What programs read is on stdout.
             tell_sentences!("{}", printable(&note));
         }
@@ -95,22 +102,19 @@ pub fn to_containerd(args: &RevertArgs, call: &mut Invocation) -> Result<Exit, F
     let writes = args.write_daemon_json;
     let args = &args.both;
     let target = daemon_target(&args.daemon, call)?;
-    let store = Store::at(&args.store.journal_dir);
+    let store = Store::at(&args.execution.store.journal_dir);
     let journal = conversion_run(&store, &target.data_root).map_err(refused)?;
     let next = target.after_rollback(&journal, writes).map_err(refused)?;
     let rollback = RollbackArgs {
         journal: journal.path.clone(),
         force: false,
         up_to: None,
-        dry_run: args.dry_run,
-        store: args.store.clone(),
-        effort: args.effort.clone(),
-        confirm: args.confirm,
-        output: args.output.clone(),
+        dry_run: args.preview.dry_run,
+        execution: args.execution.clone(),
     };
     drop(journal);
     let exit = rollback::run(&rollback, call)?;
-    if exit == Exit::Done && !args.dry_run && !args.output.quiet {
+    if exit == Exit::Done && !args.preview.dry_run && !args.execution.output.quiet {
         tell_sentences!("{}", printable(&next));
     }
     Ok(exit)
@@ -120,12 +124,12 @@ fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
     let args = command.args;
     MigrateOptions {
         direction: command.direction,
-        dry_run: args.dry_run,
+        dry_run: args.preview.dry_run,
         create_user: args.create_user,
         idmapped: command.idmapped,
         copy: command.copy,
         write_daemon_json: command.write_daemon_json,
-        jobs: args.effort.threads(),
+        jobs: args.execution.limits.threads(),
         keep_going: args.obstacles.keep_going,
         set_userns_host: command.set_userns_host,
         bind_mounts: command.bind_mounts,
@@ -148,14 +152,14 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     notes.extend(migration.is_copied.then(|| {
         let [holder, content] = place(&migrated.remap.dir_name());
         let content = migration.data_root.join(holder).join(content);
-        format!("{}.", told_copied(&content))
+        format!("{}.", describe_copied(&content))
     }));
     let made = if dry_run { "Would create" } else { "Created" };
     let missing = migrated.made.iter();
     notes.extend(missing.map(|what| format!("{made} {what}.")));
     let shared = migrated.shared_ranges.iter().filter(|_| is_done || dry_run);
     notes.extend(shared.map(|line| shared_range(line, "the range")));
-    notes.extend(migrated.untold_renames.iter().map(|it| it.to_string()));
+    notes.extend(migrated.untested_renames.iter().map(|it| it.to_string()));
     notes.extend(migrated.at_boot.clone().filter(|_| is_done || dry_run));
     notes.extend(migrated.reload.then(|| unit::NOT_RELOADED.to_string()));
     notes.extend(migrated.next.clone());
@@ -176,18 +180,18 @@ fn notes_of_plan(migrated: &Migrated, dry_run: bool) -> Vec<String> {
         )
     }));
     let migration = &migrated.migration;
-    let exchanged = told_exchanged(migration, &migrated.remap);
+    let exchanged = describe_exchanged(migration, &migrated.remap);
     notes.extend(exchanged.map(|told| format!("{told}.")));
-    notes.extend(told(migrated, dry_run));
+    notes.extend(describe(migrated, dry_run));
     let store = migrated.migration.store_summary.iter();
     notes.extend(store.filter_map(|it| changed_files(&it.changed_files)));
     let copy = migrated.copy.iter();
-    notes.extend(copy.map(|copy| told_copy(copy, dry_run)));
+    notes.extend(copy.map(|copy| describe_copy(copy, dry_run)));
     notes
 }
 
 /// What a copy takes.
-fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
+fn describe_copy(copy: &PlannedCopy, dry_run: bool) -> String {
     format!(
         "The plain root {} as it is: {} {} copied{}.",
         if dry_run { "would stay" } else { "stays" },
@@ -201,7 +205,7 @@ fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
 }
 
 /// What happens to the containerd image store.
-fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String> {
+fn describe_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String> {
     let (when, is) = match dry_run {
         true => (When::WouldBe, "would be"),
         false => (When::Done, "is"),
@@ -218,7 +222,7 @@ fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String>
 }
 
 /// Notes about a plan, for people.
-fn told(migrated: &Migrated, dry_run: bool) -> Vec<String> {
+fn describe(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     let (migration, remap) = (&migrated.migration, &migrated.remap);
     let [is, are, was, stays] = match dry_run {
         true => ["would be", "would be", "is", "would stay"],
@@ -244,7 +248,7 @@ fn told(migrated: &Migrated, dry_run: bool) -> Vec<String> {
             .map(help::kept_root),
     );
     let store = migration.store_summary.iter();
-    notes.extend(store.flat_map(|it| told_conversion(it, dry_run)));
+    notes.extend(store.flat_map(|it| describe_conversion(it, dry_run)));
     let inventory = &migration.inventory;
     for volume in &inventory.volumes {
         notes.push(match dry_run && volume.shifted_with_bind_mounts {
@@ -252,16 +256,16 @@ fn told(migrated: &Migrated, dry_run: bool) -> Vec<String> {
             false => format!("Volume {volume}."),
         });
     }
-    let carried = inventory.bind_mounts.iter();
-    for mount in carried.filter(|mount| mount.kind == Advice::Carried) {
+    let moved = inventory.bind_mounts.iter();
+    for mount in moved.filter(|mount| mount.kind == Advice::Moved) {
         notes.push(format!(
             "Bind mount {} of {} moves with the data-root and is shifted.",
             path(&mount.source),
             mount.container
         ));
     }
-    let carried = inventory.bind_mounts.iter();
-    for mount in carried.filter(|mount| mount.kind == Advice::Idmapped) {
+    let moved = inventory.bind_mounts.iter();
+    for mount in moved.filter(|mount| mount.kind == Advice::Idmapped) {
         notes.push(format!(
             "Bind mount {} of {} stays as it is: {}.",
             path(&mount.source),

@@ -26,16 +26,17 @@ use crate::journal::Store;
 
 /// Runs it.
 pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.execution.limits.apply().map_err(Failure::refused)?;
     let target = daemon_target(&args.daemon, call)?;
-    let to_stdout = is_manifest_to_stdout(args.manifest.as_deref(), &args.output)?;
-    let store = Store::at(&args.store.journal_dir);
+    let to_stdout =
+        is_manifest_to_stdout(args.preview.manifest.as_deref(), &args.execution.output)?;
+    let store = Store::at(&args.execution.store.journal_dir);
     let request = request(args, &target, &store)?;
-    let monitor = Terminal::new(args.output.quiet);
+    let monitor = Terminal::new(args.execution.output.quiet);
     let control = limits.control(&monitor);
     let mut rebase = Rebase::prepare(&request, control).map_err(refused)?;
-    let manifest = args.manifest.as_deref();
-    let (report, of) = match args.dry_run {
+    let manifest = args.preview.manifest.as_deref();
+    let (report, of) = match args.preview.dry_run {
         true => {
             let manifest = manifest.map(open_manifest).transpose()?;
             let mut report = rebase.plan().dry_run(&store, manifest, control)?;
@@ -48,10 +49,10 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
                 rebase.plan().lock(&store, control)?;
                 return Err(Refusal::from(mounted).into());
             }
-            if confirm::is_asked(&args.confirm, &args.output) {
+            if confirm::is_asked(&args.execution.confirm, &args.execution.output) {
                 // Whoever is asked is not refused afterwards.
                 drop(rebase.plan().lock(&store, control)?);
-                let lines = effects(&request, &args.store.journal_dir);
+                let lines = effects(&request, &args.execution.store.journal_dir);
                 match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
                     Answer::Yes => {}
                     Answer::No => return Err(confirm::declined()),
@@ -62,11 +63,18 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         }
     };
     monitor.clear();
-    print_report(call, &report, of, &args.output, to_stdout, manifest);
+    print_report(
+        call,
+        &report,
+        of,
+        &args.execution.output,
+        to_stdout,
+        manifest,
+    );
     let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
-    if is_done && !args.output.quiet {
-        tell_what_is_left(&request, &rebase, args.dry_run);
-        if !args.dry_run {
+    if is_done && !args.execution.output.quiet {
+        tell_what_is_left(&request, &rebase, args.preview.dry_run);
+        if !args.preview.dry_run {
             tell_next_step(&request.to, &target);
         }
     }
@@ -94,7 +102,7 @@ fn request(
         data_root: target.data_root.clone(),
         from: args.from.named()?.map,
         to,
-        jobs: args.effort.threads(),
+        jobs: args.execution.limits.threads(),
         clear_flags: args.guarded.immutable == Immutable::Clear,
         allow_outside_links: args.guarded.allow_outside_links,
         user: user.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::refused;
 use super::rootless_notes::{driver_note, notes, question};
 use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RevertArgs};
-use crate::cli::commands::store_move::{Blockers, CutShort, Move, MoveArgs};
+use crate::cli::commands::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::docker::data_root::DockerRoot;
@@ -15,17 +15,18 @@ use crate::docker::rootless::user_config::UserConfig;
 use crate::idmap::Direction;
 use crate::store_move::copied_move::unfinished_copy;
 use crate::store_move::execute::StoreMove;
+use crate::store_move::request::MoveOptions;
 use crate::store_move::user::RootlessUser;
 
 /// From the plain data-root to the user's.
 pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let asked = Asked {
+    let options = RootlessOptions {
         user,
         rootless_root: args.rootless.to.as_deref(),
         direction: Direction::Into,
         copy: args.copy,
     };
-    run(&asked, &args.both, call)
+    run(&options, &args.both, call)
 }
 
 /// From the user's data-root to the plain one.
@@ -34,32 +35,36 @@ pub fn revert(user: &str, args: &RevertArgs, call: &mut Invocation) -> Result<Ex
         let why = "--immutable=clear is not for what a user may have made immutable: `chattr -i` it as root, if it is right";
         return Err(Failure::usage(why));
     }
-    let asked = Asked {
+    let options = RootlessOptions {
         user,
         rootless_root: args.rootless.from.as_deref(),
         direction: Direction::OutOf,
         copy: false,
     };
-    run(&asked, &args.both, call)
+    run(&options, &args.both, call)
 }
 
 /// What is asked, beside what both ways have in common.
-struct Asked<'a> {
+struct RootlessOptions<'a> {
     user: &'a str,
     rootless_root: Option<&'a Path>,
     direction: Direction,
     copy: bool,
 }
 
-fn run(asked: &Asked<'_>, args: &MigrationArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.effort.apply().map_err(Failure::refused)?;
-    let (request, config) = request(asked, args)?;
+fn run(
+    options: &RootlessOptions<'_>,
+    args: &MigrationArgs,
+    call: &mut Invocation,
+) -> Result<Exit, Failure> {
+    let limits = args.execution.limits.apply().map_err(Failure::refused)?;
+    let (request, config) = request(options, args)?;
     let (now, user) = (now(&request), &request.user.name);
     let cut_short = CutShort {
         now,
         of_copy: &|store| unfinished_copy(store, &request.rootless_root, ENGINE, user),
     };
-    let (args, dry_run) = (MoveArgs::from(args), args.dry_run);
+    let (args, dry_run) = (MoveArgs::from(args), args.preview.dry_run);
     let mut plan = cut_short.prepared(&args, call, || match request.direction {
         Direction::Into => RootlessMove::prepare(&request),
         Direction::OutOf => RootlessMove::prepare_revert(&request),
@@ -69,7 +74,7 @@ fn run(asked: &Asked<'_>, args: &MigrationArgs, call: &mut Invocation) -> Result
         hiding: None,
         others: std::mem::take(&mut plan.blockers),
     };
-    let move_of = Move {
+    let move_of = MoveCommand {
         plan: plan.plan(),
         blockers,
         copy: &|| plan.copy(&request),
@@ -83,7 +88,7 @@ fn run(asked: &Asked<'_>, args: &MigrationArgs, call: &mut Invocation) -> Result
 
 /// The request, and what the user's daemon is told.
 fn request(
-    asked: &Asked<'_>,
+    options: &RootlessOptions<'_>,
     args: &MigrationArgs,
 ) -> Result<(RootlessRequest, UserConfig), Failure> {
     let daemon = &args.daemon;
@@ -92,18 +97,20 @@ fn request(
         daemon.data_root.as_deref(),
         None,
     );
-    let user = RootlessUser::resolve(asked.user).map_err(|error| refused(error.into()))?;
+    let user = RootlessUser::resolve(options.user).map_err(|error| refused(error.into()))?;
     let config = UserConfig::read(&user).map_err(refused)?;
     let looks_in = config.data_root(&user);
     let request = RootlessRequest {
         data_root: target.map_err(refused)?.data_root,
-        rootless_root: asked.rootless_root.map_or(looks_in, Path::to_path_buf),
-        direction: asked.direction,
-        copy: asked.copy,
+        rootless_root: options.rootless_root.map_or(looks_in, Path::to_path_buf),
+        direction: options.direction,
         user,
-        jobs: args.effort.threads(),
-        clear_flags: args.obstacles.guarded.immutable == Immutable::Clear,
-        allow_outside_links: args.obstacles.guarded.allow_outside_links,
+        options: MoveOptions {
+            copy: options.copy,
+            jobs: args.execution.limits.threads(),
+            clear_flags: args.obstacles.guarded.immutable == Immutable::Clear,
+            allow_outside_links: args.obstacles.guarded.allow_outside_links,
+        },
     };
     Ok((request, config))
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::cli::commands::bind_note::bind_note;
 use crate::cli::commands::copied;
 use crate::cli::commands::user_made::trust;
 use crate::cli::output::text::{path, shell_word};
@@ -9,7 +10,6 @@ use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
 use crate::docker::rootless::user_config::UserConfig;
 use crate::engine::{Outcome, Report};
 use crate::idmap::Direction;
-use crate::preflight::check_system_path;
 use crate::store_move::copy::PlannedCopy;
 use crate::store_move::execute::StoreMove;
 
@@ -71,7 +71,7 @@ pub(super) fn notes(
         true => ("would go", "would stay", "would be"),
         false => ("went", "stays", "is"),
     };
-    let what = match request.copy {
+    let what = match request.options.copy {
         true => format!("A copy of {}", path(&plan.from)),
         false => path(&plan.from),
     };
@@ -87,9 +87,9 @@ pub(super) fn notes(
         notes.push(format!("Volume {volume}."));
     }
     for (container, source) in &plan.left_binds {
-        notes.push(bind_note(container, source, request));
+        notes.push(bind_note(container, source, &request.user));
     }
-    for (container, it) in &plan.troubled {
+    for (container, it) in &plan.incompatible {
         let there = match it.is_fatal {
             true => "It does not start in a rootless daemon:",
             false => "In a rootless daemon,",
@@ -151,27 +151,6 @@ fn back_notes(plan: &RootlessMove, request: &RootlessRequest) -> Vec<String> {
     notes
 }
 
-/// What containers bind keeps its owners.
-fn bind_note(container: &str, source: &Path, request: &RootlessRequest) -> String {
-    let stays = format!(
-        "Bind mount {} of {container} keeps its owners, and root in the container is {} there now.",
-        path(source),
-        request.user.name
-    );
-    let real = source.canonicalize();
-    if !real.is_ok_and(|real| check_system_path(&real).is_ok()) {
-        return stays;
-    }
-    let map: Vec<String> = (request.user.map.to_string().split(' '))
-        .map(|range| format!("--map {range}"))
-        .collect();
-    format!(
-        "{stays} Where it holds ids of containers, `idshift shift --assume-unshifted {} {}` shifts them.",
-        map.join(" "),
-        shell_word(source)
-    )
-}
-
 /// The daemon's configuration of the user could not be read.
 fn unread_note(request: &RootlessRequest, config: &UserConfig) -> Option<String> {
     let option = match request.direction {
@@ -221,7 +200,7 @@ fn next(plan: &RootlessMove, (request, config): (&RootlessRequest, &UserConfig))
             path(&config.path)
         ),
     };
-    let plain = match request.copy {
+    let plain = match request.options.copy {
         true => "The plain daemon still has its own: do not let both run the same containers",
         false => "A plain daemon that is started here does not have this data any more",
     };

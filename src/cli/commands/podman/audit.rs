@@ -16,14 +16,14 @@ use crate::podman::audit::{Audit, AuditRequest, audit};
 
 /// Runs it.
 pub fn run(args: &PodmanAuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.limits.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.json || args.output.quiet);
     let request = AuditRequest {
         storage: args.stores.storage.as_deref(),
         user: args.user.as_deref(),
         target: args.stores.target.as_deref(),
         copy: args.copy,
-        jobs: args.effort.threads(),
+        jobs: args.limits.threads(),
     };
     let store = Store::at(&args.store.journal_dir);
     let found = audit(&request, &store, limits.control(&monitor));

@@ -1,9 +1,10 @@
 //! `idshift podman migrate`
 
-use super::{bind_note, refused};
+use super::refused;
 use crate::cli::args::{Immutable, PodmanMigrateArgs};
+use crate::cli::commands::bind_note::bind_note;
 use crate::cli::commands::copied;
-use crate::cli::commands::store_move::{Blockers, CutShort, Move, MoveArgs};
+use crate::cli::commands::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::text::path;
@@ -14,23 +15,29 @@ use crate::store_move::MoveError;
 use crate::store_move::copied_move::unfinished_copy;
 use crate::store_move::copy::PlannedCopy;
 use crate::store_move::execute::StoreMove;
+use crate::store_move::request::MoveOptions;
 use crate::store_move::user::RootlessUser;
 
 /// Runs it.
 pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.both.effort.apply().map_err(Failure::refused)?;
+    let limits = args
+        .both
+        .execution
+        .limits
+        .apply()
+        .map_err(Failure::refused)?;
     let request = request(args).map_err(refused)?;
     let cut_short = CutShort {
         now: &request.storage,
         of_copy: &|store| unfinished_copy(store, &request.target, ENGINE, &request.user.name),
     };
-    let (args, dry_run) = (MoveArgs::from(&args.both), args.both.dry_run);
+    let (args, dry_run) = (MoveArgs::from(&args.both), args.both.preview.dry_run);
     let mut plan = cut_short.prepared(&args, call, || PodmanMove::prepare(&request))?;
     let blockers = Blockers {
         hiding: plan.mounted.take(),
         others: std::mem::take(&mut plan.blockers),
     };
-    let move_of = Move {
+    let move_of = MoveCommand {
         plan: plan.plan(),
         blockers,
         copy: &|| plan.copy(&request),
@@ -56,10 +63,12 @@ fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, MoveError> {
             None => rootless_store(&user, &system)?,
         },
         user,
-        copy: args.copy,
-        jobs: args.both.effort.threads(),
-        clear_flags: args.guarded.immutable == Immutable::Clear,
-        allow_outside_links: args.guarded.allow_outside_links,
+        options: MoveOptions {
+            copy: args.copy,
+            jobs: args.both.execution.limits.threads(),
+            clear_flags: args.guarded.immutable == Immutable::Clear,
+            allow_outside_links: args.guarded.allow_outside_links,
+        },
     })
 }
 
@@ -105,7 +114,7 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
         true => ("would go", "would stay", "would be"),
         false => ("went", "stays", "is"),
     };
-    let what = match request.copy {
+    let what = match request.options.copy {
         true => format!("A copy of {}", path(&plan.from)),
         false => path(&plan.from),
     };
@@ -115,7 +124,7 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
         plan.holds
     )];
     // That of a copy is in the directory that a rollback needs.
-    let old = plan.old_database.as_ref().filter(|_| !request.copy);
+    let old = plan.old_database.as_ref().filter(|_| !request.options.copy);
     notes.extend(old.map(|name| {
         format!(
             "The old database {stays} as {}, for a rollback. Remove it when nothing is missing.",
@@ -141,11 +150,10 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
         ));
     }
     notes.extend(plan.notes.iter().map(|note| format!("{note}.")));
-    let map = request.user.map.to_string();
     for (container, source) in &plan.binds {
-        notes.push(bind_note(container, source, (user, &map)));
+        notes.push(bind_note(container, source, &request.user));
     }
-    for (container, it) in &plan.troubled {
+    for (container, it) in &plan.incompatible {
         let there = match it.is_fatal {
             true => "It does not start there as it is:",
             false => "There,",
@@ -160,7 +168,7 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
         notes.push(format!(
             "Now {user} works with it: `podman ps --all`, run as {user} in a session of its own (not through su or sudo). Move \
              units that start containers (in /etc/systemd/system, /etc/containers/systemd) to ~{user}/.config. {}.",
-            match request.copy {
+            match request.options.copy {
                 true => "Root's Podman still has its own: do not let both run the same containers",
                 false => "Root's Podman does not have this data any more",
             }

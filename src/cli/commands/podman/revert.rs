@@ -2,7 +2,7 @@
 
 use super::refused;
 use crate::cli::args::PodmanRevertArgs;
-use crate::cli::commands::store_move::{Blockers, CutShort, Move, MoveArgs};
+use crate::cli::commands::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
 use crate::cli::commands::user_made;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
@@ -15,19 +15,24 @@ use crate::store_move::user::RootlessUser;
 
 /// Runs it.
 pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.both.effort.apply().map_err(Failure::refused)?;
+    let limits = args
+        .both
+        .execution
+        .limits
+        .apply()
+        .map_err(Failure::refused)?;
     let request = request(args).map_err(refused)?;
     let cut_short = CutShort {
         now: &request.target,
         of_copy: &|_| None,
     };
-    let (args, dry_run) = (MoveArgs::from(&args.both), args.both.dry_run);
+    let (args, dry_run) = (MoveArgs::from(&args.both), args.both.preview.dry_run);
     let mut plan = cut_short.prepared(&args, call, || StoreTake::prepare(&request))?;
     let blockers = Blockers {
         hiding: None,
         others: std::mem::take(&mut plan.blockers),
     };
-    let move_of = Move::<MoveError> {
+    let move_of = MoveCommand::<MoveError> {
         plan: plan.plan(),
         blockers,
         copy: &|| Ok(None),
@@ -51,7 +56,7 @@ fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, MoveError> {
             None => rootless_store(&user, &system)?,
         },
         user,
-        jobs: args.both.effort.threads(),
+        jobs: args.both.execution.limits.threads(),
     })
 }
 

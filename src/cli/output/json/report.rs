@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Invocation, path_value, paths};
-use crate::engine::report::SetAside;
+use crate::engine::report::RenamedObstacle;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::id::id_of;
 use crate::preflight::TransientBlocker;
@@ -78,8 +78,9 @@ pub fn would_refuse<'a>(found: impl IntoIterator<Item = &'a TransientBlocker>) -
         .collect()
 }
 
-fn set_aside(all: &[SetAside]) -> Vec<Value> {
-    let one = |it: &SetAside| json!({"from": path_value(&it.from), "to": path_value(&it.to)});
+fn set_aside(all: &[RenamedObstacle]) -> Vec<Value> {
+    let one =
+        |it: &RenamedObstacle| json!({"from": path_value(&it.from), "to": path_value(&it.to)});
     all.iter().map(one).collect()
 }
 

@@ -47,7 +47,7 @@ impl BindMountSurvey<'_> {
             as nobody's; one with --userns=host sees all"
                 .into()
         }
-        Advice::Carried => format!(
+        Advice::Moved => format!(
                 "nothing: it moves with the data-root and is shifted; a Compose file that names it needs the \
                 new path {}",
                 escaped(moved_to.as_deref().unwrap_or(&place))

@@ -24,9 +24,8 @@ use crate::preflight;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::{self, Claim};
 use crate::preflight::mount_views::idmapped;
-use crate::volume::parents::closed_above;
 use crate::volume::user::{ContainerUser, seen_inside};
-use user_access::try_it;
+use user_access::{closed_parents, try_it};
 
 /// A volume whose content is not in its own directory.
 #[derive(Clone, Copy)]
@@ -161,8 +160,7 @@ impl<'a> BindMountSurvey<'a> {
                 other.0.starts_with(&place) || place.starts_with(&other.0)
             };
             let other = unmapped.iter().find(meets);
-            if let (Advice::Prepare | Advice::Carried, Some((_, container))) = (&mount.kind, other)
-            {
+            if let (Advice::Prepare | Advice::Moved, Some((_, container))) = (&mount.kind, other) {
                 mount.kind = Advice::Shared(container.clone());
                 mount.advice = self.words(&mount.kind, &mount.source);
             }
@@ -205,19 +203,10 @@ impl<'a> BindMountSurvey<'a> {
             (Some((real, _)), Some(remap)) if is_ours => closed_parents(real, remap),
             _ => Vec::new(),
         };
-        let is_own = seen.is_some_and(|(real, _)| whose(self.rewriter, real) == PathOwner::Own);
         let kind = fixed.unwrap_or_else(|| {
-            let side = remap.zip(stat);
-            let side = side.map(|(remap, stat)| remap.map.uids.map(stat.uid, Direction::Into));
             let can = tried.is_some_and(|can| can.reads && (can.writes || !bind.writable));
             let all = holds.as_ref().is_none_or(|holds| holds.closed == 0);
-            match side {
-                Some(Mapped::Already) => Advice::InRange,
-                _ if can && all => Advice::Usable,
-                _ if real.as_deref().is_some_and(|it| idmapped(it).is_some()) => Advice::Idmapped,
-                _ if is_own => Advice::Carried,
-                _ => Advice::Prepare,
-            }
+            self.advice_for((real.as_deref(), stat), remap, can && all)
         });
         let claim = match kind {
             // Of what is in the data-root, nobody but root makes use without Docker.
@@ -253,6 +242,25 @@ impl<'a> BindMountSurvey<'a> {
         }
     }
 
+    /// The advice for what is a host's own. `is_usable`: the container's user can use all of it as it is.
+    fn advice_for(
+        &self,
+        (real, stat): (Option<&Path>, Option<Stat>),
+        remap: Option<&Remap>,
+        is_usable: bool,
+    ) -> Advice {
+        let side = remap.zip(stat);
+        let side = side.map(|(remap, stat)| remap.map.uids.map(stat.uid, Direction::Into));
+        let is_own = |real| whose(self.rewriter, real) == PathOwner::Own;
+        match side {
+            Some(Mapped::Already) => Advice::InRange,
+            _ if is_usable => Advice::Usable,
+            _ if real.is_some_and(|it| idmapped(it).is_some()) => Advice::Idmapped,
+            _ if stat.is_some() && real.is_some_and(is_own) => Advice::Moved,
+            _ => Advice::Prepare,
+        }
+    }
+
     /// How it concerns a login account.
     fn claim(&self, real: &Path, holds: Option<&OwnerStats>) -> Option<Claim> {
         let root = Root::open(real).ok()?;
@@ -284,12 +292,4 @@ impl<'a> BindMountSurvey<'a> {
             _ => None,
         }
     }
-}
-
-/// Directories above that the container's root may not search.
-fn closed_parents(real: &Path, remap: &Remap) -> Vec<PathBuf> {
-    let root = Root::open(real).ok();
-    let closed = root.and_then(|root| closed_above(&root, &remap.map).ok());
-    let closed = closed.unwrap_or_default().into_iter();
-    closed.map(|parent| parent.path).collect()
 }

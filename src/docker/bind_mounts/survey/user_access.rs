@@ -1,8 +1,11 @@
 //! What a container's user can do with a bind mount, as it is now.
 
+use std::path::{Path, PathBuf};
+
 use crate::docker::remap::Remap;
-use crate::fs::PinnedFile;
 use crate::fs::access_probe::AccessKind;
+use crate::fs::{PinnedFile, Root};
+use crate::volume::parents::closed_above;
 use crate::volume::probe::{Answer, Question, What, ask};
 use crate::volume::user::ContainerUser;
 
@@ -33,4 +36,12 @@ pub(super) fn try_it(pin: &PinnedFile, user: &ContainerUser, remap: &Remap) -> O
     })
     .ok()?;
     Some(UserAccess { reads, writes })
+}
+
+/// Directories above that the container's root may not search.
+pub(super) fn closed_parents(real: &Path, remap: &Remap) -> Vec<PathBuf> {
+    let root = Root::open(real).ok();
+    let closed = root.and_then(|root| closed_above(&root, &remap.map).ok());
+    let closed = closed.unwrap_or_default().into_iter();
+    closed.map(|parent| parent.path).collect()
 }

@@ -127,12 +127,12 @@ pub(super) fn behind_options(
             }
         }));
     }
-    volume.advice = of_filesystem(&kind, &mount_opts).into();
+    volume.advice = advice_for_filesystem(&kind, &mount_opts).into();
     Ok(Some(volume))
 }
 
 /// What to do about a filesystem that the daemon mounts when a volume is used.
-fn of_filesystem(kind: &str, mount_opts: &str) -> &'static str {
+fn advice_for_filesystem(kind: &str, mount_opts: &str) -> &'static str {
     let has_owner = |word: &str| ["uid=", "gid="].iter().any(|it| word.starts_with(it));
     match kind {
         _ if mount_opts.split(',').any(has_owner) => {

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::header::Fields;
-use super::kind::Kind;
+use super::kind::EntryKind;
 use super::pax::Pax;
 use super::sparse::{self, Segment};
 use super::{BLOCK, Entry, RawBytes, TarError, TarFault, TarReader, padding};
@@ -27,7 +27,7 @@ impl<R: Read> TarReader<R> {
         let mut entry = Entry {
             link_name: long_link.unwrap_or(link_name),
             name,
-            kind: Kind::Unknown(0),
+            kind: EntryKind::Unknown(0),
             size: 0,
             mode: fields.mode,
             uid: 0,
@@ -49,8 +49,8 @@ impl<R: Read> TarReader<R> {
         let kind = fields.kind(&entry.name);
         entry.kind = kind;
         entry.size = match kind {
-            Kind::File => size,
-            Kind::Unknown(_) => {
+            EntryKind::File => size,
+            EntryKind::Unknown(_) => {
                 return Err(self.bad(TarFault::Kind(kind)));
             }
             _ => 0,
@@ -62,7 +62,7 @@ impl<R: Read> TarReader<R> {
         self.padding = padding(entry.size);
         match map {
             Some(map) => entry.sparse = Some(map),
-            None if kind == Kind::File => self.pax_sparse(&mut pax, &mut entry, raw)?,
+            None if kind == EntryKind::File => self.pax_sparse(&mut pax, &mut entry, raw)?,
             None => {}
         }
         if let Some((segments, real_size)) = &entry.sparse {

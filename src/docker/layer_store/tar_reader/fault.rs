@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::kind::Kind;
+use super::kind::EntryKind;
 use crate::docker::layer_store::fault::LayerFault;
 
 /// What is wrong with an entry of a tar, or with what follows it.
@@ -25,7 +25,7 @@ pub enum TarFault {
     DeviceNumber,
     /// Of a type that layers do not have.
     #[error("is of type {0}, which no layer has")]
-    Kind(Kind),
+    Kind(EntryKind),
     /// A size below 0.
     #[error("its size is negative")]
     NegativeSize,

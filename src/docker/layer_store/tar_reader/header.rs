@@ -3,7 +3,7 @@
 use tar::Header;
 
 use super::fault::TarFault;
-use super::kind::Kind;
+use super::kind::EntryKind;
 use super::{BLOCK, Entry};
 
 /// A header, its numbers read.
@@ -51,18 +51,18 @@ impl Fields {
     }
 
     /// What the entry is that has this name.
-    pub fn kind(&self, name: &[u8]) -> Kind {
+    pub fn kind(&self, name: &[u8]) -> EntryKind {
         match self.type_flag {
             // Before ustar, a directory was a file whose name ends in a slash.
-            0 if name.ends_with(b"/") => Kind::Directory,
-            0 | b'0' | b'7' | b'S' => Kind::File,
-            b'1' => Kind::HardLink,
-            b'2' => Kind::Symlink,
-            b'3' => Kind::CharDevice,
-            b'4' => Kind::BlockDevice,
-            b'5' => Kind::Directory,
-            b'6' => Kind::Fifo,
-            other => Kind::Unknown(other),
+            0 if name.ends_with(b"/") => EntryKind::Directory,
+            0 | b'0' | b'7' | b'S' => EntryKind::File,
+            b'1' => EntryKind::HardLink,
+            b'2' => EntryKind::Symlink,
+            b'3' => EntryKind::CharDevice,
+            b'4' => EntryKind::BlockDevice,
+            b'5' => EntryKind::Directory,
+            b'6' => EntryKind::Fifo,
+            other => EntryKind::Unknown(other),
         }
     }
 
@@ -71,7 +71,7 @@ impl Fields {
         Entry {
             name: self.name,
             link_name: Vec::new(),
-            kind: Kind::Global,
+            kind: EntryKind::Global,
             size: 0,
             mode: 0,
             uid: 0,

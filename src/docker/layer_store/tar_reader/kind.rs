@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A regular file.
     File,
     /// Another name of an inode.
@@ -25,10 +25,10 @@ pub enum Kind {
     Unknown(u8),
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for EntryKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::Unknown(flag) => write!(f, "{:?}", char::from(*flag)),
+            EntryKind::Unknown(flag) => write!(f, "{:?}", char::from(*flag)),
             known => write!(f, "{known:?}"),
         }
     }

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 pub use fault::TarFault;
 use header::{Fields, is_zero};
-pub use kind::Kind;
+pub use kind::EntryKind;
 use pax::Pax;
 pub use sparse::Segment;
 
@@ -70,7 +70,7 @@ pub struct Entry {
     /// Of a hard link and a symlink.
     pub link_name: Vec<u8>,
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Bytes of content in the stream.
     pub size: u64,
     /// Permission bits, with set-id and sticky.

@@ -68,20 +68,23 @@ fn gnu_tar_is_read_in_each_of_its_formats() {
                 .unwrap_or_else(|| panic!("{name} {entries:?}"))
                 .clone()
         };
-        assert_eq!(get("d/").0.kind, Kind::Directory, "{format}");
+        assert_eq!(get("d/").0.kind, EntryKind::Directory, "{format}");
         let (file, content) = get("d/file");
-        assert_eq!((file.kind, &*content), (Kind::File, &b"hello"[..]));
+        assert_eq!((file.kind, &*content), (EntryKind::File, &b"hello"[..]));
         assert_eq!((file.uid, file.gid, file.mode), (7, 8, 0o644));
         assert_eq!(file.mtime, (12345, 0));
         let link = get("d/link").0;
-        assert_eq!((link.kind, &*link.link_name), (Kind::Symlink, &b"file"[..]));
+        assert_eq!(
+            (link.kind, &*link.link_name),
+            (EntryKind::Symlink, &b"file"[..])
+        );
         let hard = get("d/zhard").0;
         assert_eq!(
             (hard.kind, &*hard.link_name),
-            (Kind::HardLink, &b"d/file"[..])
+            (EntryKind::HardLink, &b"d/file"[..])
         );
         if format != "v7" {
-            assert_eq!(get("d/pipe").0.kind, Kind::Fifo);
+            assert_eq!(get("d/pipe").0.kind, EntryKind::Fifo);
         }
     }
 }
@@ -160,7 +163,7 @@ P";
     );
     assert_eq!(
         (entries[1].0.kind, entries[1].0.device),
-        (Kind::CharDevice, (10, 200))
+        (EntryKind::CharDevice, (10, 200))
     );
 }
 

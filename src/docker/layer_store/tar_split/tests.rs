@@ -3,6 +3,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use proptest::prelude::*;
 use serde_json::Value;

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid
 use rustix::io::Errno;
 
 use crate::docker::layer_store::fault::LayerFault;
-use crate::docker::layer_store::tar_reader::{Entry, Kind, TarError, TarFault, TarReader};
+use crate::docker::layer_store::tar_reader::{Entry, EntryKind, TarError, TarFault, TarReader};
 
 /// Makes an empty file that is not there.
 pub fn new_file(parent: &OwnedFd, name: &[u8]) -> io::Result<File> {
@@ -52,12 +52,12 @@ pub fn make(parent: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), LayerFau
     let node = |kind: FileType, device: u64| rustix::fs::mknodat(parent, name, kind, mode, device);
     let device = rustix::fs::makedev(entry.device.0, entry.device.1);
     match entry.kind {
-        Kind::Directory => rustix::fs::mkdirat(parent, name, Mode::RWXU)?,
-        Kind::Symlink => rustix::fs::symlinkat(&entry.link_name[..], parent, name)?,
-        Kind::CharDevice => node(FileType::CharacterDevice, device)?,
-        Kind::BlockDevice => node(FileType::BlockDevice, device)?,
-        Kind::Fifo => node(FileType::Fifo, 0)?,
-        Kind::File | Kind::HardLink | Kind::Global | Kind::Unknown(_) => {
+        EntryKind::Directory => rustix::fs::mkdirat(parent, name, Mode::RWXU)?,
+        EntryKind::Symlink => rustix::fs::symlinkat(&entry.link_name[..], parent, name)?,
+        EntryKind::CharDevice => node(FileType::CharacterDevice, device)?,
+        EntryKind::BlockDevice => node(FileType::BlockDevice, device)?,
+        EntryKind::Fifo => node(FileType::Fifo, 0)?,
+        EntryKind::File | EntryKind::HardLink | EntryKind::Global | EntryKind::Unknown(_) => {
             return Err(LayerFault::NotANode);
         }
     }
@@ -71,7 +71,7 @@ pub fn set_attributes(parent: &OwnedFd, name: &[u8], entry: &Entry) -> Result<()
     let pin = rustix::fs::openat(parent, name, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&pin)?;
     // The other names of an inode are often told without its capability.
-    if entry.kind != Kind::HardLink || (stat.st_uid, stat.st_gid) != (entry.uid, entry.gid) {
+    if entry.kind != EntryKind::HardLink || (stat.st_uid, stat.st_gid) != (entry.uid, entry.gid) {
         chown(parent, name, entry)?;
     }
     let path = format!("/proc/thread-self/fd/{}", pin.as_raw_fd());

@@ -25,11 +25,11 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 
 use super::digest::{Digest, HashingReader};
 use super::fault::LayerFault;
-use super::tar_reader::{Entry, Kind, TarError, TarFault, TarReader};
+use super::tar_reader::{Entry, EntryKind, TarError, TarFault, TarReader};
 use crate::fs::remove_tree;
 use limits::{Limits, MAX_PATH};
 use node::{NodeId, NodeKind};
-use plan::{Action, Old, Place, Planned, Planner};
+use plan::{Action, DirEntryRef, Old, Planned, Planner};
 pub use tree::LayerTree;
 
 /// A layer whose tar was read.
@@ -155,17 +155,17 @@ impl Unpacker<'_> {
                 Ok(None)
             }
             // A deleted file is a character device 0:0.
-            Action::Whiteout(Place { dir, name }) => {
+            Action::Whiteout(DirEntryRef { dir, name }) => {
                 let (dir, kind) = (self.enter(tree, *dir)?, FileType::CharacterDevice);
                 rustix::fs::mknodat(dir, &name[..], kind, Mode::empty(), 0)?;
                 inode::chown(dir, name, entry)?;
                 Ok(None)
             }
-            Action::Make(Place { dir, name }, old) => {
+            Action::Make(DirEntryRef { dir, name }, old) => {
                 let dir = self.enter(tree, *dir)?;
                 remove(dir, name, *old)?;
                 match entry.kind {
-                    Kind::File => Ok(Some(inode::new_file(dir, name)?)),
+                    EntryKind::File => Ok(Some(inode::new_file(dir, name)?)),
                     _ => inode::make(dir, name, entry).map(|()| None),
                 }
             }

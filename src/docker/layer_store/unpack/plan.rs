@@ -3,7 +3,7 @@
 
 use super::super::fault::LayerFault;
 use super::super::path::clean;
-use super::super::tar_reader::{Entry, Kind};
+use super::super::tar_reader::{Entry, EntryKind};
 use super::limits::{Limits, MAX_PATH};
 use super::node::{NodeId, NodeKind};
 use super::tree::{LayerTree, TOP};
@@ -16,7 +16,7 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct DirEntryRef {
     /// The directory.
     pub dir: NodeId,
     /// The name.
@@ -31,20 +31,20 @@ pub enum Action {
     /// Everything below in this directory is deleted.
     SetOpaque(NodeId),
     /// What is below with this name is deleted.
-    Whiteout(Place),
+    Whiteout(DirEntryRef),
     /// An inode is made.
-    Make(Place, Old),
+    Make(DirEntryRef, Old),
     /// An inode gets one more name.
     Link {
         /// The new one.
-        place: Place,
+        place: DirEntryRef,
         /// What has the name.
         old: Old,
         /// One that the inode has.
-        target: Place,
+        target: DirEntryRef,
     },
     /// The directory that has the name stays, and is given the attributes of the entry.
-    Keep(Place),
+    Keep(DirEntryRef),
 }
 
 /// What has the name of a new inode, and is removed.
@@ -90,7 +90,7 @@ impl Planner<'_> {
     pub fn plan(&mut self, entry: &Entry) -> Result<Planned, LayerFault> {
         let mut parents = Vec::new();
         let action = match entry.kind {
-            Kind::Global => Action::Nothing,
+            EntryKind::Global => Action::Nothing,
             _ => self.action(entry, &mut parents)?,
         };
         Ok(Planned { parents, action })
@@ -102,7 +102,7 @@ impl Planner<'_> {
         // Docker leaves the layer's own top directory as it is.
         if name == b"." {
             return match entry.kind {
-                Kind::Directory => Ok(Action::Nothing),
+                EntryKind::Directory => Ok(Action::Nothing),
                 _ => Err(LayerFault::ReplacesTop),
             };
         }
@@ -147,11 +147,11 @@ impl Planner<'_> {
             Some(NodeKind::Directory { .. }) => Old::Directory,
             Some(_) => Old::File,
         };
-        if let (Some(there), Old::Directory, Kind::Directory) = (there, old, entry.kind) {
+        if let (Some(there), Old::Directory, EntryKind::Directory) = (there, old, entry.kind) {
             self.set(there, entry)?;
             return Ok(Action::Keep(place(dir, name)));
         }
-        if entry.kind == Kind::HardLink {
+        if entry.kind == EntryKind::HardLink {
             return self.link(dir, name, old, entry);
         }
         let kind = self.new_inode(entry)?;
@@ -166,15 +166,15 @@ impl Planner<'_> {
     /// What is made for an entry; none: a directory.
     fn new_inode(&self, entry: &Entry) -> Result<Option<NodeKind>, LayerFault> {
         Ok(Some(match entry.kind {
-            Kind::Directory => return Ok(None),
-            Kind::File => {
+            EntryKind::Directory => return Ok(None),
+            EntryKind::File => {
                 let size = entry.sparse.as_ref().map_or(entry.size, |(_, size)| *size);
                 if size > self.limits.file {
                     return Err(LayerFault::LargeFile);
                 }
                 NodeKind::File
             }
-            Kind::Symlink => {
+            EntryKind::Symlink => {
                 let target = &entry.link_name;
                 if target.is_empty() || target.contains(&0) {
                     return Err(LayerFault::NoTarget);
@@ -184,7 +184,7 @@ impl Planner<'_> {
                 }
                 NodeKind::Symlink(target[..].into())
             }
-            Kind::CharDevice | Kind::BlockDevice => {
+            EntryKind::CharDevice | EntryKind::BlockDevice => {
                 // What the kernel has room for (`MKDEV`).
                 let (major, minor) = entry.device;
                 if major >= 1 << 12 || minor >= self.limits.minor {
@@ -192,8 +192,10 @@ impl Planner<'_> {
                 }
                 NodeKind::Other
             }
-            Kind::Fifo => NodeKind::Other,
-            Kind::HardLink | Kind::Global | Kind::Unknown(_) => return Err(LayerFault::NotANode),
+            EntryKind::Fifo => NodeKind::Other,
+            EntryKind::HardLink | EntryKind::Global | EntryKind::Unknown(_) => {
+                return Err(LayerFault::NotANode);
+            }
         }))
     }
 
@@ -240,9 +242,9 @@ impl Planner<'_> {
     }
 }
 
-fn place(dir: NodeId, name: &[u8]) -> Place {
+fn place(dir: NodeId, name: &[u8]) -> DirEntryRef {
     let name = name.to_vec();
-    Place { dir, name }
+    DirEntryRef { dir, name }
 }
 
 /// The directory of a path, and the name in it.

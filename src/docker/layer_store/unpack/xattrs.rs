@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rustix::io::Errno;
 
 use super::super::fault::LayerFault;
-use super::super::tar_reader::{Entry, Kind};
+use super::super::tar_reader::{Entry, EntryKind};
 use super::limits::Limits;
 use super::node::NodeKind;
 use crate::ownership::{Acl, AclError, Capability, Mode, Ownership, OwnershipXattrs};
@@ -64,7 +64,7 @@ impl Attributes {
         limits: &Limits,
     ) -> Result<(), LayerFault> {
         let owner = (self.ownership.uid, self.ownership.gid);
-        if entry.kind != Kind::HardLink || owner != (entry.uid, entry.gid) {
+        if entry.kind != EntryKind::HardLink || owner != (entry.uid, entry.gid) {
             self.take_owner(entry);
             // So does the kernel.
             if !matches!(kind, NodeKind::Directory { .. }) {

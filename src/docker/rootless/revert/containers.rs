@@ -9,7 +9,9 @@ use super::powers::{config_powers, host_powers, is_plain_name};
 use crate::docker::DockerError;
 use crate::docker::data_root::{ContainerFiles, DockerRoot, names, not_json};
 use crate::docker::path_rewriter::PathRewriter;
-use crate::docker::rootless::metadata::{CONFIG, Found, HOSTCONFIG, Rewritten, rewritten};
+use crate::docker::rootless::metadata::{
+    CONFIG, ContainerWithFiles, HOSTCONFIG, Rewritten, rewritten,
+};
 use crate::docker::steps::CONTAINERS;
 use crate::store_move::untrusted::json::object;
 
@@ -34,7 +36,7 @@ pub(super) struct Metadata {
 /// The first of them, with what it asks for.
 pub(super) fn check(
     root: &DockerRoot,
-    all: &[Found],
+    all: &[ContainerWithFiles],
     (moved, to): (&PathRewriter, &Path),
 ) -> Result<Metadata, DockerError> {
     for id in names(&root.path.join(CONTAINERS))? {
@@ -118,7 +120,7 @@ impl AsRead {
         &self,
         (name, dir): (&str, &Path),
         (id, to): (&str, &Path),
-        all: &[Found],
+        all: &[ContainerWithFiles],
     ) -> Result<(), DockerError> {
         let is_peer = |called: &str| {
             all.iter()

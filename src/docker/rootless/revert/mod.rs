@@ -6,7 +6,7 @@
 //! - `powers`: pure: what metadata asks of the host
 //! - `containers`: the metadata of all containers, as the plain daemon will read it; `networks`: pure: what it says of those
 //! - `layers`: where the daemon's own files say that layers are; `shape`: kinds of entries
-//! - `places`: the two data-roots; `steps`: what is renamed; `plan`: all of it together
+//! - `places`: the two data-roots; `plan`: all of it together, and what is renamed
 //!
 //! [`crate::store_move::untrusted`] has what is asked of Podman's stores, too. Contents of images and volumes are not looked
 //! at: whoever trusts no image of the user's removes it before.
@@ -18,7 +18,6 @@ mod places;
 mod plan;
 mod powers;
 mod shape;
-mod steps;
 
 use crate::docker::steps::CONTAINERS;
 

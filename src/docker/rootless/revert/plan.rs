@@ -1,7 +1,12 @@
 //! The plan that makes a rootless data-root the plain daemon's.
+//!
+//! The order of its steps: the user's data-root is closed, so that only root enters it. Then what is taken over is renamed into
+//! a directory of root's in the plain data-root, while a guard has the place of `containers` there. There the owners change
+//! and metadata is rewritten, and then everything gets its place, `containers` last.
+
+use std::path::Path;
 
 use super::places::{check_is_there, check_places, check_same_filesystem};
-use super::steps::there;
 use super::{TAKEN, containers as metadata_of, layers, shape};
 use crate::docker::DockerError;
 use crate::docker::data_root::{ASIDE, DockerRoot, canonical, names};
@@ -11,14 +16,19 @@ use crate::docker::rootless::checks::{
     check_content, check_drivers, check_store, check_unused_plain,
 };
 use crate::docker::rootless::metadata::containers;
-use crate::docker::rootless::plan::{RootlessMove, RootlessRequest, shift_request};
-use crate::docker::rootless::steps::{LAYERS, MoveSteps};
+use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
+use crate::docker::rootless::steps::{LAYERS, RootlessSteps};
+use crate::docker::steps::{CONTAINERS, GUARD};
 use crate::idmap::Direction;
+use crate::journal::record::RunKind;
+use crate::journal::step::StepPath;
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_nobody_holds;
 use crate::store_move::layout::Layout;
+use crate::store_move::move_steps::LeftBehind;
 use crate::store_move::place::Source;
+use crate::store_move::request::shift_request;
 use crate::store_move::steps::UNUSED;
 use crate::store_move::untrusted::{begin_reading, check_is_roots, check_was_read};
 
@@ -44,7 +54,7 @@ impl RootlessMove {
         let drivers = root.drivers()?;
         let mut of: Vec<&str> = TAKEN.to_vec();
         of.extend(drivers.iter().map(String::as_str));
-        let taken = there(&from.path, &of)?;
+        let taken = existing_names(&from.path, &of)?;
         shape::check(&root, &taken)?;
         for driver in &drivers {
             layers::check(&root, driver)?;
@@ -57,16 +67,19 @@ impl RootlessMove {
         inventory.check()?;
 
         let unused = check_unused_plain(&to)?;
-        let mut steps = MoveSteps::from_user(&from, &user.map);
-        steps.close()?;
-        steps.restrict(&to)?;
-        steps.clear(&to, &unused)?;
-        let held = steps.take(&taken)?;
+        let mut steps = RootlessSteps::from_user(&from, &to, &user.map)?;
+        let aside = format!("{ASIDE}{UNUSED}");
+        let guard = (CONTAINERS, GUARD);
+        steps.list.clear(&to, (&unused, &aside), guard)?;
+        steps.list.make_holder();
+        let held = steps.list.hold(&taken)?;
         for file in metadata.rewritten {
             steps.rewrite(file)?;
         }
-        steps.leave(&left(&drivers))?;
-        steps.put(held);
+        let mut steps = steps.list;
+        let left = left(&drivers).filter(|it| it.is_in(&from.path));
+        steps.leave(left, StepPath::new(1, [format!("{ASIDE}rootless")]))?;
+        steps.put(held, guard);
         let mut blockers: Vec<TransientBlocker> = inventory.still_mounted().into_iter().collect();
         blockers.extend(check_nobody_holds(&user.map, &from.path).err());
         check_was_read(&reading, &from.path)?;
@@ -74,9 +87,10 @@ impl RootlessMove {
             steps_before: steps.early.len(),
             steps: [steps.early, steps.late].concat(),
             request: shift_request(
-                request,
-                Direction::OutOf,
+                user,
+                (RunKind::DockerFromRootless, Direction::OutOf),
                 vec![from.path.clone(), to.clone()],
+                request.options,
             ),
             unchanged_since: Some(reading.since),
             policy: Layout::new(
@@ -85,7 +99,7 @@ impl RootlessMove {
                 OverlayNamespace::Trusted,
                 &steps.rewritten,
             ),
-            troubled: Vec::new(),
+            incompatible: Vec::new(),
             left_binds: Vec::new(),
             restarted: metadata.restarted,
             networks: metadata.networks,
@@ -94,7 +108,7 @@ impl RootlessMove {
             left_data: (names(&from.path)?.into_iter())
                 .filter(|name| !taken.contains(name))
                 .collect(),
-            set_aside: (!unused.is_empty()).then(|| format!("{ASIDE}{UNUSED}")),
+            set_aside: (!unused.is_empty()).then_some(aside),
             from: from.path,
             to,
             inventory,
@@ -113,13 +127,20 @@ const LOAD: &str =
 
 /// What of the directories that are taken over the plain daemon must not read: what it learnt of registries, and its
 /// database of volumes, which it makes anew.
-fn left(drivers: &[String]) -> Vec<Vec<String>> {
-    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-    let mut left = vec![names(&["volumes", "metadata.db"])];
-    left.extend(
-        drivers
-            .iter()
-            .map(|driver| names(&["image", driver, "distribution"])),
-    );
-    left
+fn left(drivers: &[String]) -> impl Iterator<Item = LeftBehind> {
+    let of_registries = (drivers.iter()).map(|driver| ["image", driver, "distribution"].to_vec());
+    let all = [vec!["volumes", "metadata.db"]]
+        .into_iter()
+        .chain(of_registries);
+    all.map(|names| LeftBehind {
+        aside: names.join("-"),
+        names: names.into_iter().map(String::from).collect(),
+    })
+}
+
+/// Names of a docker root that are there.
+fn existing_names(root: &Path, of: &[&str]) -> Result<Vec<String>, DockerError> {
+    let mut all = names(root)?;
+    all.retain(|name| of.contains(&name.as_str()));
+    Ok(all)
 }

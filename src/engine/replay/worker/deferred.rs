@@ -14,7 +14,7 @@ pub(super) struct DeferredDir {
     pub transition: Rc<Transition>,
     /// For messages: the tree, the path of its directory, its name there.
     pub root: usize,
-    pub trail: Option<Rc<PathChain>>,
+    pub chain: Option<Rc<PathChain>>,
     pub name: Name,
 }
 
@@ -36,7 +36,7 @@ impl Worker<'_> {
                 self.leave(&deferred.it.stat);
                 let path =
                     self.locator
-                        .path(deferred.root, deferred.trail.as_deref(), &deferred.name);
+                        .path(deferred.root, deferred.chain.as_deref(), &deferred.name);
                 self.problem(Problem { path, kind, reason });
             }
         }

@@ -8,8 +8,8 @@ fn read(text: &str) -> Result<Described, NotationError> {
 
 fn map(text: &str) -> String {
     match read(text).unwrap().source {
-        Source::Map(map) => map.to_string(),
-        Source::RootRanges(ranges) => {
+        NotationSource::Map(map) => map.to_string(),
+        NotationSource::RootRanges(ranges) => {
             let range = (1_000_000, 1_000_000_000);
             ranges.over(range, range).unwrap().to_string()
         }
@@ -58,7 +58,7 @@ fn raw_idmap_is_laid_over_the_range() {
         .unwrap()
         .source
     {
-        Source::RootRanges(ranges) => ranges
+        NotationSource::RootRanges(ranges) => ranges
             .over((1_000_000, 70_000), (1_000_000, 70_000))
             .unwrap_err()
             .to_string(),
@@ -89,7 +89,11 @@ fn privileged_ones_have_the_hosts_ids() {
         "config:\n  security.privileged: \"true\"\n  volatile.idmap.current: '[]'\n",
         "config:\n  volatile.idmap.current: '[]'\n",
     ] {
-        assert_eq!(read(text).unwrap().source, Source::HostIds, "{text}");
+        assert_eq!(
+            read(text).unwrap().source,
+            NotationSource::HostIds,
+            "{text}"
+        );
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 
 fn maps(text: &str) -> Result<PodmanMaps, NotationError> {
     match super::super::describe(text.as_bytes(), "/run.sh")?.source {
-        Source::Podman(maps) => Ok(maps),
+        NotationSource::Podman(maps) => Ok(maps),
         other => panic!("{other:?}"),
     }
 }
@@ -118,7 +118,7 @@ fn what_is_wrong_is_said_with_its_line() {
 #[test]
 fn options_that_a_unit_passes_on_count() {
     let map = |text: &str| match describe(text, "/file").unwrap().source {
-        Source::Podman(maps) => maps.of_root().unwrap().to_string(),
+        NotationSource::Podman(maps) => maps.of_root().unwrap().to_string(),
         other => panic!("{other:?}"),
     };
     let text = "[Container]\nUIDMap=0:100000:65536\nPodmanArgs=--gidmap 0:300000:65536\n";

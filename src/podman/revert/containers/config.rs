@@ -13,7 +13,7 @@ use super::seccomp::Profile;
 use super::spec;
 use crate::podman::paths::Directories;
 use crate::podman::revert::members::{
-    Wrong, all, all_texts, below, is_id, is_unset, unless, wrong,
+    UnknownMembers, all, all_texts, below, is_id, is_unset, unless, wrong,
 };
 use crate::store_move::untrusted::is_volume_name;
 
@@ -90,7 +90,7 @@ pub(super) struct Around<'a> {
 }
 
 /// What is wrong with a `ContainerConfig`.
-pub(super) fn powers(config: &Map<String, Value>, around: &Around<'_>) -> Wrong {
+pub(super) fn powers(config: &Map<String, Value>, around: &Around<'_>) -> UnknownMembers {
     let nothing = Value::Null;
     let member = |name: &str| config.get(name).unwrap_or(&nothing);
     let dir = around.place(&around.to.graph_root, "");
@@ -104,7 +104,7 @@ pub(super) fn powers(config: &Map<String, Value>, around: &Around<'_>) -> Wrong 
         ("staticdir", json!(dir)),
         ("cgroupparent", json!(slice)),
     ];
-    let mut found: Wrong = (needed.iter())
+    let mut found: UnknownMembers = (needed.iter())
         .filter(|(name, value)| member(name) != value)
         .map(|(name, _)| name.to_string())
         .collect();
@@ -133,7 +133,7 @@ impl Around<'_> {
         place.to_string_lossy().into_owned()
     }
 
-    fn member(&self, name: &str, value: &Value) -> Wrong {
+    fn member(&self, name: &str, value: &Value) -> UnknownMembers {
         let text = value.as_str();
         if let Some((_, known)) = CHOICES.iter().find(|(it, _)| *it == name) {
             return unless(text.is_some_and(|it| known.contains(&it)));
@@ -184,7 +184,7 @@ impl Around<'_> {
     }
 
     /// Its content is in the container's own directory, or is looked up by name.
-    fn secret(&self, secret: &Value) -> Wrong {
+    fn secret(&self, secret: &Value) -> UnknownMembers {
         let name = secret
             .get("name")
             .and_then(Value::as_str)
@@ -213,14 +213,14 @@ impl Around<'_> {
     }
 }
 
-fn unlike(value: &Value, of_each: &dyn Fn(&Value) -> Wrong) -> Wrong {
+fn unlike(value: &Value, of_each: &dyn Fn(&Value) -> UnknownMembers) -> UnknownMembers {
     match value {
         Value::Array(all) => all.iter().flat_map(of_each).collect(),
         other => unless(is_unset(other)),
     }
 }
 
-fn network(name: &str, value: &Value) -> Wrong {
+fn network(name: &str, value: &Value) -> UnknownMembers {
     match name {
         "networkmode" => unless(value == "bridge" || value == "none"),
         "newnetworks" => wrong(value, &|name, options| match name {

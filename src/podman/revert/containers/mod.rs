@@ -26,7 +26,7 @@ use self::config::{Around, powers};
 use self::host::Confinement;
 use crate::fs::escape::shell_word;
 use crate::podman::and_more;
-use crate::podman::database::json::{Kind, Rewriter};
+use crate::podman::database::json::{JsonKind, Rewriter};
 use crate::podman::database::tables::{ContainerEntry, UncheckedContainer, VolumeRow};
 use crate::podman::database::{Database, DatabaseError};
 use crate::podman::paths::Directories;
@@ -140,7 +140,7 @@ impl Context<'_> {
         of_text(&row.config).map_err(unread)?;
         let text = self
             .rewriter
-            .rewrite(Kind::Container, &row.config)
+            .rewrite(JsonKind::Container, &row.config)
             .map_err(unread)?;
         let mut config: Map<String, Value> = serde_json::from_str(&text).map_err(unread)?;
         adapted::adapt(&mut config, confinement.has_apparmor);

@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 use serde_json::Value;
 
 use crate::podman::obstacles::INIT;
-use crate::podman::revert::members::{Wrong, all_texts, unless, wrong};
+use crate::podman::revert::members::{UnknownMembers, all_texts, unless, wrong};
 
 /// What Podman mounts in each container by itself: where, which type, and from what.
 const PLAIN: [(&str, &str, &str); 7] = [
@@ -60,7 +60,7 @@ const HARMLESS: [&str; 20] = [
 const OF_RUNTIME: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// What is wrong with a mount of `spec.mounts`.
-pub(super) fn of_spec(mount: &Value) -> Wrong {
+pub(super) fn of_spec(mount: &Value) -> UnknownMembers {
     let text = |name: &str| mount.get(name).and_then(Value::as_str).unwrap_or_default();
     let destination = text("destination");
     let is_own = PLAIN.contains(&(destination, text("type"), text("source")));
@@ -85,7 +85,7 @@ pub(super) fn of_spec(mount: &Value) -> Wrong {
 }
 
 /// Options that are not there do not make it read-only.
-fn unset_read_only(mount: &Value, is_needed: bool) -> Wrong {
+fn unset_read_only(mount: &Value, is_needed: bool) -> UnknownMembers {
     let has_options = mount.get("options").is_some_and(Value::is_array);
     match is_needed && !has_options {
         true => vec!["options".into()],
@@ -94,7 +94,7 @@ fn unset_read_only(mount: &Value, is_needed: bool) -> Wrong {
 }
 
 /// What is wrong with a named volume; `is_taken`: whether one of this name comes along.
-pub(super) fn of_volume(volume: &Value, is_taken: &dyn Fn(&str) -> bool) -> Wrong {
+pub(super) fn of_volume(volume: &Value, is_taken: &dyn Fn(&str) -> bool) -> UnknownMembers {
     let name = volume.get("volumename").and_then(Value::as_str);
     let name = name.unwrap_or_default();
     let wrong = wrong(volume, &|member, value| match member {

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::adapted::{APPARMOR, device_rules};
 use super::mounts;
 use super::seccomp::Profile;
-use crate::podman::revert::members::{Wrong, all, all_texts, below, is_unset, unless, wrong};
+use crate::podman::revert::members::{
+    UnknownMembers, all, all_texts, below, is_unset, unless, wrong,
+};
 
 /// What Podman gives to a container by itself (`containers/common` 0.62, `pkg/config/default.go`).
 const CAPABILITIES: [&str; 11] = [
@@ -72,7 +74,7 @@ const RLIMITS: [&str; 9] = [
 ];
 
 /// What is wrong with `spec`.
-pub(super) fn powers(spec: &Value, profile: &Profile) -> Wrong {
+pub(super) fn powers(spec: &Value, profile: &Profile) -> UnknownMembers {
     let bounding = spec.pointer("/process/capabilities/bounding");
     let bounding = bounding.and_then(Value::as_array).into_iter().flatten();
     let bounding: Vec<&str> = bounding.filter_map(Value::as_str).collect();
@@ -98,7 +100,7 @@ pub(super) fn powers(spec: &Value, profile: &Profile) -> Wrong {
     others.into_iter().chain(below("linux", of_linux)).collect()
 }
 
-fn process(process: &Value) -> Wrong {
+fn process(process: &Value) -> UnknownMembers {
     wrong(process, &|name, value| match name {
         "terminal" | "nonewprivileges" => Vec::new(),
         "args" | "env" => unless(all(value, Value::is_string)),
@@ -131,7 +133,7 @@ fn is_rlimit(limit: &Value) -> bool {
     found.is_empty()
 }
 
-fn annotations(value: &Value) -> Wrong {
+fn annotations(value: &Value) -> UnknownMembers {
     wrong(value, &|name, value| {
         let known = ANNOTATIONS.iter().find(|(known, _)| *known == name);
         let is_fine = |values: &[&str]| value.as_str().is_some_and(|it| values.contains(&it));
@@ -139,7 +141,7 @@ fn annotations(value: &Value) -> Wrong {
     })
 }
 
-fn linux(linux: &Value, (profile, bounding): (&Profile, &[&str])) -> Wrong {
+fn linux(linux: &Value, (profile, bounding): (&Profile, &[&str])) -> UnknownMembers {
     let member = |name: &str| linux.get(name).unwrap_or(&Value::Null);
     // What is not there is the host's.
     let needed = [
@@ -152,7 +154,7 @@ fn linux(linux: &Value, (profile, bounding): (&Profile, &[&str])) -> Wrong {
         ),
     ];
     let missing = needed.iter().filter(|(_, is_fine)| !is_fine);
-    let mut found: Wrong = missing.map(|(name, _)| name.to_string()).collect();
+    let mut found: UnknownMembers = missing.map(|(name, _)| name.to_string()).collect();
     found.extend(wrong(linux, &|name, value| match name {
         "namespaces" | "seccomp" | "maskedpaths" | "readonlypaths" => Vec::new(),
         "resources" => resources(value),
@@ -183,7 +185,7 @@ fn has_all(value: &Value, paths: &[&str]) -> bool {
 }
 
 /// Limits of memory, CPU and processes. `devices` is made anew ([`super::adapted`]).
-fn resources(value: &Value) -> Wrong {
+fn resources(value: &Value) -> UnknownMembers {
     let is_text = |value: &Value| {
         let is_fine = |it: u8| it.is_ascii_digit() || it == b',' || it == b'-';
         value.as_str().is_some_and(|it| it.bytes().all(is_fine))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::reader::Reader;
+use super::reader::ComposeReader;
 use super::yaml::{Data, Node};
 use crate::volume::binds::BindsError;
 use crate::volume::binds::driver_options::{DriverOptions, absolute_device};
@@ -24,7 +24,7 @@ impl DeclaredVolume {
     ///
     /// # Errors
     /// Something of it cannot be resolved.
-    pub fn read(node: &Node, reader: &Reader<'_>) -> Result<DeclaredVolume, BindsError> {
+    pub fn read(node: &Node, reader: &ComposeReader<'_>) -> Result<DeclaredVolume, BindsError> {
         reader.check_tag(node)?;
         let mut volume = DeclaredVolume::default();
         volume.options.driver = reader.text_of(node, "driver")?;
@@ -43,7 +43,7 @@ impl DeclaredVolume {
             volume.options.flags = reader.text_of(options, "o")?;
             volume.device = options.get("device").map(|device| {
                 let path = reader.text(device, "device")?;
-                absolute_device(&path).map_err(|reason| reader.bad(device, reason))
+                absolute_device(&path).map_err(|why| reader.bad(device, why.to_string()))
             });
         }
         Ok(volume)

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::interpolate::{Lookup, interpolate};
+use super::interpolate::{Lookup, Variable, VariableError, interpolate};
 
 /// Variables; of those that cannot be read, why.
-pub type Variables = BTreeMap<String, Result<String, String>>;
+pub type Variables = BTreeMap<String, Variable>;
 
 /// Reads a text. What `outer` has wins over it, also for references in values.
 pub fn parse(text: &str, file: &str, outer: &Lookup<'_>) -> Variables {
@@ -29,13 +29,17 @@ pub fn parse(text: &str, file: &str, outer: &Lookup<'_>) -> Variables {
             Some(quote @ ('"' | '\'')) => quoted(written, quote, &mut lines),
             _ => Some((unquoted(written), true)),
         };
-        let where_it_is = || format!("line {} of {file} cannot be read", n + 1);
+        let (line, file) = (n + 1, file.to_string());
         let value = match value {
-            None => Err(where_it_is()),
+            None => Err(VariableError::Line { line, file }),
             Some((value, false)) => Ok(value),
             Some((value, true)) => {
                 let lookup = |name: &str| outer(name).or_else(|| known.get(name).cloned());
-                interpolate(&value, &lookup).map_err(|error| format!("{}: {error}", where_it_is()))
+                interpolate(&value, &lookup).map_err(|error| VariableError::Reference {
+                    line,
+                    file,
+                    source: Box::new(error),
+                })
             }
         };
         known.insert(name, value);

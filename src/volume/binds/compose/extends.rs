@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::reader::Reader;
+use super::reader::ComposeReader;
 use super::service::{Extends, RawService};
 use super::yaml::{Node, documents};
 use super::{Input, shown};
@@ -14,7 +14,7 @@ const MOST: usize = 32;
 
 /// Where a service stands.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct ServiceFile<'a> {
     /// The file.
     pub path: &'a Path,
     /// What its relative paths start from.
@@ -29,7 +29,7 @@ pub struct Place<'a> {
 /// It, or what it extends, cannot be resolved.
 pub fn read_extended(
     name: &str,
-    place: Place<'_>,
+    place: ServiceFile<'_>,
     input: &Input<'_>,
 ) -> Result<RawService, BindsError> {
     follow(name, place, input, &mut Vec::new())
@@ -37,12 +37,12 @@ pub fn read_extended(
 
 fn follow(
     name: &str,
-    place: Place<'_>,
+    place: ServiceFile<'_>,
     input: &Input<'_>,
     way: &mut Vec<(PathBuf, String)>,
 ) -> Result<RawService, BindsError> {
     let file = shown(place.path);
-    let reader = Reader {
+    let reader = ComposeReader {
         file: &file,
         dir: place.dir,
         home: input.home,
@@ -91,7 +91,7 @@ fn follow(
         return Err(BindsError::new(&shown(&path), reason));
     };
     let dir = path.parent().unwrap_or(Path::new("/")).to_path_buf();
-    let there = Place {
+    let there = ServiceFile {
         path: &path,
         dir: &dir,
         top,

@@ -20,7 +20,7 @@ pub enum InterpolateError {
     Required(String, String),
     /// A variable's own value cannot be read.
     #[error("the variable {0}: {1}")]
-    Unreadable(String, String),
+    Unreadable(String, #[source] VariableError),
     /// It is no reference to a variable.
     #[error("{0:?} is not a reference to a variable; for a dollar sign, write $$")]
     Syntax(String),
@@ -29,8 +29,40 @@ pub enum InterpolateError {
     TooLong,
 }
 
-/// A variable: not set, or its value, or why that cannot be read.
-pub type Lookup<'a> = dyn Fn(&str) -> Option<Result<String, String>> + 'a;
+/// Why the value of a variable cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum VariableError {
+    /// The environment has bytes that are no text.
+    #[error("is not UTF-8")]
+    NotUtf8,
+    /// `sudo` and the like have set it to that of root; with what helps.
+    #[error("{0}")]
+    Replaced(String),
+    /// It is written in a way that is not understood.
+    #[error("line {line} of {file} cannot be read")]
+    Line {
+        /// From 1.
+        line: usize,
+        /// As people can read it.
+        file: String,
+    },
+    /// It has a reference that cannot be replaced.
+    #[error("line {line} of {file} cannot be read: {source}")]
+    Reference {
+        /// From 1.
+        line: usize,
+        /// As people can read it.
+        file: String,
+        /// Why.
+        source: Box<InterpolateError>,
+    },
+}
+
+/// The value of a variable, or why it cannot be read.
+pub type Variable = Result<String, VariableError>;
+
+/// A variable; `None`: it is not set.
+pub type Lookup<'a> = dyn Fn(&str) -> Option<Variable> + 'a;
 
 /// The value with its variables replaced.
 ///
@@ -157,11 +189,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn known(name: &str) -> Option<Result<String, String>> {
+    fn known(name: &str) -> Option<Variable> {
         match name {
             "A" => Some(Ok("a".into())),
             "EMPTY" => Some(Ok(String::new())),
-            "BAD" => Some(Err("no".into())),
+            "BAD" => Some(Err(VariableError::NotUtf8)),
             _ => None,
         }
     }
@@ -193,7 +225,7 @@ mod tests {
         assert_eq!(said("${NONE:-$B}"), InterpolateError::Unset("B".into()));
         let required = InterpolateError::Required("EMPTY".into(), "say it".into());
         assert_eq!(said("${EMPTY:?say it}"), required);
-        let unreadable = InterpolateError::Unreadable("BAD".into(), "no".into());
+        let unreadable = InterpolateError::Unreadable("BAD".into(), VariableError::NotUtf8);
         assert_eq!(said("$BAD"), unreadable);
         for bad in ["$", "a$-", "${", "${A", "${}", "${A!}", "${1}", "$1"] {
             assert!(matches!(said(bad), InterpolateError::Syntax(_)), "{bad}");

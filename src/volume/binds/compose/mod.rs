@@ -25,9 +25,9 @@ use indexmap::IndexMap;
 
 use super::{BindsError, HostNamespaces, Service};
 use crate::fs::escape::escaped;
-use extends::{Place, read_extended};
+use extends::{ServiceFile, read_extended};
 use interpolate::Lookup;
-use reader::Reader;
+use reader::ComposeReader;
 use service::RawService;
 use volumes::Declared;
 use yaml::Node;
@@ -120,7 +120,7 @@ impl RawProject {
     /// One document over what is known.
     fn add(&mut self, path: &Path, top: &Node, input: &Input<'_>) -> Result<(), BindsError> {
         let file = shown(path);
-        let reader = Reader {
+        let reader = ComposeReader {
             file: &file,
             dir: input.dir,
             home: input.home,
@@ -135,7 +135,7 @@ impl RawProject {
             return Err(reader.bad(top, "is not a Compose file"));
         }
         self.name = reader.text_of(top, "name")?.or(self.name.take());
-        let place = Place {
+        let place = ServiceFile {
             path,
             dir: input.dir,
             top,

@@ -10,7 +10,7 @@ use crate::volume::binds::volume_syntax::clean;
 
 /// How the values of one file are read.
 #[derive(Clone, Copy)]
-pub struct Reader<'a> {
+pub struct ComposeReader<'a> {
     /// The file, as people can read it.
     pub file: &'a str,
     /// What relative paths start from.
@@ -23,7 +23,7 @@ pub struct Reader<'a> {
     pub defaults: HostPathDefaults,
 }
 
-impl Reader<'_> {
+impl ComposeReader<'_> {
     /// An error at a node.
     pub fn bad(&self, node: &Node, reason: impl Into<String>) -> BindsError {
         BindsError::at(self.file, node.line, reason)

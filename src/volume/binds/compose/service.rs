@@ -1,6 +1,6 @@
 //! What one file says of a service, and one over another.
 
-use super::reader::Reader;
+use super::reader::ComposeReader;
 use super::volumes::{Mount, MountSource, read_mounts};
 use super::yaml::{Data, Node};
 use crate::volume::binds::host_namespaces::renamed_device;
@@ -51,7 +51,7 @@ impl RawService {
     ///
     /// # Errors
     /// Something of it cannot be resolved.
-    pub fn read(node: &Node, reader: &Reader<'_>) -> Result<RawService, BindsError> {
+    pub fn read(node: &Node, reader: &ComposeReader<'_>) -> Result<RawService, BindsError> {
         reader.check_tag(node)?;
         if let Some(from) = node.get("volumes_from") {
             let reason = "volumes_from: the volumes of another container are not followed. \
@@ -107,7 +107,7 @@ impl RawService {
 }
 
 /// Its mounts, and the daemon's socket where `use_api_socket:` asks for it (compose-go 2.5).
-fn mounts_with_socket(node: &Node, reader: &Reader<'_>) -> Result<Vec<Mount>, BindsError> {
+fn mounts_with_socket(node: &Node, reader: &ComposeReader<'_>) -> Result<Vec<Mount>, BindsError> {
     let mut mounts = read_mounts(node, reader)?;
     if reader.switch(node, "use_api_socket")? {
         mounts.push(Mount {
@@ -120,7 +120,7 @@ fn mounts_with_socket(node: &Node, reader: &Reader<'_>) -> Result<Vec<Mount>, Bi
 }
 
 /// The first device that has another path in the container: `HOST:CONTAINER`, or a mapping.
-fn renamed_in(node: &Node, reader: &Reader<'_>) -> Result<Option<String>, BindsError> {
+fn renamed_in(node: &Node, reader: &ComposeReader<'_>) -> Result<Option<String>, BindsError> {
     for device in reader.list(node, "devices")? {
         let renamed = match device.data {
             Data::Map(_) => {
@@ -146,7 +146,7 @@ fn is_same_list(one: &Mount, other: &Mount) -> bool {
     list(one) == list(other)
 }
 
-fn read_extends(node: &Node, reader: &Reader<'_>) -> Result<Extends, BindsError> {
+fn read_extends(node: &Node, reader: &ComposeReader<'_>) -> Result<Extends, BindsError> {
     let line = node.line;
     if let Data::Text(_) = node.data {
         return Ok(Extends {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::declared_volume::DeclaredVolume;
-use super::reader::Reader;
+use super::reader::ComposeReader;
 use super::yaml::{Data, Node};
 use crate::volume::binds::driver_options::subpath;
 use crate::volume::binds::volume_syntax::{clean, is_path, split};
@@ -64,7 +64,7 @@ pub struct Declared {
 ///
 /// # Errors
 /// One cannot be read.
-pub fn read_mounts(service: &Node, reader: &Reader<'_>) -> Result<Vec<Mount>, BindsError> {
+pub fn read_mounts(service: &Node, reader: &ComposeReader<'_>) -> Result<Vec<Mount>, BindsError> {
     let volumes = reader.list(service, "volumes")?.iter();
     let mut mounts: Vec<Mount> = volumes
         .map(|node| match node.data {
@@ -88,9 +88,9 @@ pub fn read_mounts(service: &Node, reader: &Reader<'_>) -> Result<Vec<Mount>, Bi
     Ok(mounts)
 }
 
-fn short(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
+fn short(node: &Node, reader: &ComposeReader<'_>) -> Result<Mount, BindsError> {
     let text = reader.text(node, "volumes")?;
-    let volume = split(&text).map_err(|reason| reader.bad(node, reason))?;
+    let volume = split(&text).map_err(|why| reader.bad(node, why.to_string()))?;
     if volume.is_idmapped {
         let reason =
             format!("{text:?}: `idmap` gives this mount a map of its own, which is not known here");
@@ -108,7 +108,7 @@ fn short(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
     })
 }
 
-fn long(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
+fn long(node: &Node, reader: &ComposeReader<'_>) -> Result<Mount, BindsError> {
     reader.check_tag(node)?;
     let missing = |what: &str| reader.bad(node, format!("a volume has no {what}"));
     let kind = reader.text_of(node, "type")?;
@@ -137,7 +137,7 @@ fn long(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
 }
 
 /// Whether Docker makes the source of a bind in the long syntax.
-fn creates_host_path(node: &Node, reader: &Reader<'_>) -> Result<bool, BindsError> {
+fn creates_host_path(node: &Node, reader: &ComposeReader<'_>) -> Result<bool, BindsError> {
     let Some(bind) = node.get("bind") else {
         return Ok(reader.defaults.without_bind);
     };
@@ -149,17 +149,17 @@ fn creates_host_path(node: &Node, reader: &Reader<'_>) -> Result<bool, BindsErro
 }
 
 /// `subpath:` of a volume.
-fn part_of_volume(node: &Node, reader: &Reader<'_>) -> Result<Option<PathBuf>, BindsError> {
+fn part_of_volume(node: &Node, reader: &ComposeReader<'_>) -> Result<Option<PathBuf>, BindsError> {
     let Some(volume) = node.get("volume") else {
         return Ok(None);
     };
     reader.check_tag(volume)?;
     let text = reader.text_of(volume, "subpath")?.unwrap_or_default();
-    subpath(&text).map_err(|reason| reader.bad(volume, reason))
+    subpath(&text).map_err(|why| reader.bad(volume, why.to_string()))
 }
 
 /// A secret or config that a service uses: mounted read-only.
-fn file(node: &Node, kind: FileKind, reader: &Reader<'_>) -> Result<Mount, BindsError> {
+fn file(node: &Node, kind: FileKind, reader: &ComposeReader<'_>) -> Result<Mount, BindsError> {
     let (name, target) = match node.data {
         Data::Map(_) => {
             reader.check_tag(node)?;
@@ -195,7 +195,7 @@ impl Declared {
     ///
     /// # Errors
     /// One cannot be read.
-    pub fn read(top: &Node, reader: &Reader<'_>) -> Result<Declared, BindsError> {
+    pub fn read(top: &Node, reader: &ComposeReader<'_>) -> Result<Declared, BindsError> {
         let mut declared = Declared::default();
         for (name, node) in reader.map(top, "volumes")? {
             let volume = DeclaredVolume::read(node, reader)?;

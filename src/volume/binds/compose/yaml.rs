@@ -1,10 +1,13 @@
 //! YAML as a tree with lines, of bounded size and depth. Files are anybody's work: an alias may stand for many nodes, and
 //! those count.
 
+mod merge_key;
+
 use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
+use self::merge_key::merged;
 use crate::volume::binds::BindsError;
 
 /// Files that are larger were not written by a person.
@@ -89,10 +92,10 @@ struct Open {
     line: usize,
     anchor: usize,
     tag: Option<String>,
-    kind: Kind,
+    kind: OpenKind,
 }
 
-enum Kind {
+enum OpenKind {
     List(Vec<Node>),
     Map {
         entries: Vec<(String, Node)>,
@@ -132,10 +135,10 @@ impl Builder<'_> {
                 self.add(node, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.begin(line, anchor, tag.as_deref(), Kind::List(Vec::new()))
+                self.begin(line, anchor, tag.as_deref(), OpenKind::List(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
-                let kind = Kind::Map {
+                let kind = OpenKind::Map {
                     entries: Vec::new(),
                     keys: HashSet::new(),
                     key: None,
@@ -168,7 +171,7 @@ impl Builder<'_> {
         line: usize,
         anchor: usize,
         tag: Option<&Tag>,
-        kind: Kind,
+        kind: OpenKind,
     ) -> Result<(), BindsError> {
         if self.open.len() >= MOST_DEPTH {
             return Err(self.bad(line, "is too deep"));
@@ -194,9 +197,9 @@ impl Builder<'_> {
             kind,
         } = open;
         let data = match kind {
-            Kind::List(items) => Data::List(items),
-            Kind::Map { entries, .. } => {
-                Data::Map(merged(entries).map_err(|reason| self.bad(line, reason))?)
+            OpenKind::List(items) => Data::List(items),
+            OpenKind::Map { entries, .. } => {
+                Data::Map(merged(entries).map_err(|why| self.bad(line, why.to_string()))?)
             }
         };
         let node = Node {
@@ -222,8 +225,8 @@ impl Builder<'_> {
             return Ok(());
         };
         match &mut open.kind {
-            Kind::List(items) => items.push(node),
-            Kind::Map { entries, keys, key } => match key.take() {
+            OpenKind::List(items) => items.push(node),
+            OpenKind::Map { entries, keys, key } => match key.take() {
                 Some(name) => entries.push((name, node)),
                 None => {
                     let name = match node.data {
@@ -280,30 +283,6 @@ fn measure(node: &Node) -> (usize, usize) {
     let size: usize = inner.iter().map(|(size, _)| size).sum();
     let height = inner.iter().map(|(_, height)| *height).max().unwrap_or(0);
     (1 + size, 1 + height)
-}
-
-/// With what a key `<<` brings in: keys of the mapping itself win, then earlier ones.
-fn merged(entries: Vec<(String, Node)>) -> Result<Vec<(String, Node)>, String> {
-    let (own, merge): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key != "<<");
-    let mut all = own;
-    let mut known: HashSet<String> = all.iter().map(|(key, _)| key.clone()).collect();
-    for (_, node) in merge {
-        let parts = match node.data {
-            Data::List(parts) => parts,
-            _ => vec![node],
-        };
-        for part in parts {
-            let Data::Map(entries) = part.data else {
-                return Err("has `<<` with something that is not a mapping".into());
-            };
-            for (key, node) in entries {
-                if known.insert(key.clone()) {
-                    all.push((key, node));
-                }
-            }
-        }
-    }
-    Ok(all)
 }
 
 #[cfg(test)]

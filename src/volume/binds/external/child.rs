@@ -1,13 +1,29 @@
 //! What a child prints, read to its end.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use thiserror::Error;
 
 use crate::volume::binds::compose::yaml::MOST_BYTES;
 
 /// How long to wait for it: a remote file may never arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why `docker compose config` says nothing.
+#[derive(Debug, Error)]
+pub(super) enum ComposeCommandError {
+    /// It cannot be started, or its end is not known.
+    #[error("docker: {0}")]
+    Start(#[from] io::Error),
+    /// It failed; with what it said.
+    #[error("`docker compose config`: {0}")]
+    Failed(String),
+    /// It takes longer than [`PATIENCE`].
+    #[error("`docker compose config` does not end")]
+    TimedOut,
+}
 
 /// What a child printed.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,13 +33,12 @@ pub(super) struct Printed {
 }
 
 /// Runs `docker compose config`, and reads what it prints, of so much and for so long; and whether it succeeded.
-pub(super) fn output(mut command: Command) -> Result<(Printed, bool), String> {
+pub(super) fn output(mut command: Command) -> Result<(Printed, bool), ComposeCommandError> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("docker: {error}"))?;
+        .spawn()?;
     let read = |from: Option<Box<dyn Read + Send>>| {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -45,9 +60,9 @@ pub(super) fn output(mut command: Command) -> Result<(Printed, bool), String> {
             Ok(None) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err("`docker compose config` does not end".into());
+                return Err(ComposeCommandError::TimedOut);
             }
-            Err(error) => return Err(format!("docker: {error}")),
+            Err(error) => return Err(error.into()),
         }
     };
     let stdout = stdout.join().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How hard a command works, and stopping it in good order.
+//! The limits of a command, and stopping it in good order.
 
 use std::sync::Arc;
 

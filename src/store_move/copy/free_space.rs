@@ -1,4 +1,4 @@
-//! Whether a directory has room for a copy.
+//! Whether a directory has space for a copy.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::store_move::MoveError;
 /// else can be done.
 ///
 /// # Errors
-/// The filesystem has no room for it.
-pub fn check_copy_room(
+/// The filesystem has no space for it.
+pub fn check_space_for_copy(
     (top, freed): (&Path, Amount),
     takes: Amount,
     help: &str,
