@@ -49,7 +49,7 @@ pub fn root_dir(words: &[String]) -> PathBuf {
 
 /// The value of an option: `--name value` or `--name=value`. The last one counts.
 fn option(words: &[String], name: &str) -> Option<String> {
-    let values = words.iter().enumerate().filter_map(|(n, word)| {
+    let mut values = words.iter().enumerate().filter_map(|(n, word)| {
         let rest = word.strip_prefix(name)?;
         match rest.strip_prefix('=') {
             Some(value) => Some(value.to_string()),
@@ -57,7 +57,7 @@ fn option(words: &[String], name: &str) -> Option<String> {
             None => None,
         }
     });
-    values.last()
+    values.next_back()
 }
 
 /// The files that an `imports` of a file means: a path, from the file's directory, whose last name may be a pattern.
