@@ -3,7 +3,7 @@
 //! To read a run from its beginning to its end, take this order:
 //!
 //! 1. `cli::commands::shift`: the command line becomes an [`engine::ShiftRequest`].
-//! 2. [`engine::session`]: the life of a run, once for all commands. The trees are opened as [`fs::Root`]s, `preflight` makes
+//! 2. `engine::session`: the life of a run, once for all commands. The trees are opened as [`fs::Root`]s, `preflight` makes
 //!    sure that they may be changed, and the journal begins.
 //! 3. [`engine::shift()`]: what a session does for this command.
 //! 4. [`fs::walk`] goes through every directory, with several threads.
