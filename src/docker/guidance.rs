@@ -79,10 +79,11 @@ pub const NO_BIND_MOUNTS: &str = "Migrate without --bind-mounts, and shift those
 idshift prepare --assume-unshifted";
 
 /// What shifts a volume elsewhere, beside a command of its own; in a dry run.
-pub const SO_DOES_BIND_MOUNTS: &str = "--bind-mounts does so too";
+pub const SO_DOES_BIND_MOUNTS: &str = "--bind-mounts shifts its content, too";
 
 /// The same, in an audit.
-pub const MIGRATE_BIND_MOUNTS: &str = "`idshift docker migrate --bind-mounts` does so too";
+pub const MIGRATE_BIND_MOUNTS: &str =
+    "`idshift docker migrate --bind-mounts` shifts its content, too";
 
 /// What shifts the bind mounts back.
 pub const REVERT_BIND_MOUNTS: &str =

@@ -31,7 +31,14 @@ fn left_over(top: &Path, name: &str) -> Finding {
         );
         return Finding::ok(REMAPPED_ROOT, found).remedy(help);
     }
-    let found = format!("{name} is left over from an earlier migration; it stays");
+    let kept_root = format!("{ASIDE}root-");
+    let found = match name.starts_with(&kept_root) {
+        true => format!(
+            "{name} is the empty root that an earlier `docker revert` or `rebase` kept: a rollback of that, and of the migration \
+             before it, needs it"
+        ),
+        false => format!("{name} is left over from an earlier migration; it stays"),
+    };
     let help = format!(
         "rm -rf {}, when you do not need it any more",
         shell_word(&path)

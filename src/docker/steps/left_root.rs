@@ -1,6 +1,8 @@
 //! A docker root that everything was renamed out of: it is removed, or kept where a rollback could not make the same again.
 
 use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::Path;
 
 use super::{StepList, stat};
@@ -75,15 +77,30 @@ impl StepList<'_> {
 
 /// Whether a directory has what a new one in the same place would not get: ACLs, other attributes, a project.
 fn has_its_own(path: &Path, above: &Path) -> Result<bool, DockerError> {
-    let failed = DockerError::io(path);
-    let mut names = xattr::list(path).map_err(failed)?;
-    let inherits = || {
-        let above = xattr::get(above, "system.posix_acl_default");
-        above.is_ok_and(|acl| acl.is_some())
+    let names = match xattr::list(path) {
+        Ok(names) => names.collect(),
+        // A filesystem without attributes.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Vec::new(),
+        Err(error) => return Err(DockerError::io(path)(error)),
     };
-    let label = |path: &Path| xattr::get(path, LABEL).ok().flatten();
-    let is_own = |name: std::ffi::OsString| name != LABEL || label(path) != label(above);
-    Ok(names.any(is_own) || inherits() || project_of(path)? != inherited_project(above)?)
+    let value = |path: &Path, name: &OsStr| xattr::get(path, name).ok().flatten();
+    let inherits = value(above, OsStr::new("system.posix_acl_default")).is_some();
+    let is_own = |name: &OsString| {
+        let [own, inherited] = [path, above].map(|path| value(path, name));
+        match name.to_str() {
+            Some(LABEL) => own.as_deref().map(label_type) != inherited.as_deref().map(label_type),
+            // The kernel makes them anew.
+            Some("security.evm" | "security.ima") => false,
+            _ => own != inherited || name.as_encoded_bytes().starts_with(b"system.posix_acl_"),
+        }
+    };
+    Ok(inherits || names.iter().any(is_own) || project_of(path)? != inherited_project(above)?)
+}
+
+/// The type of an SELinux label, `user:role:type:level`: a new directory gets that of the one that it is in. The others are
+/// those of the process that makes it.
+fn label_type(label: &[u8]) -> Option<&[u8]> {
+    label.split(|&byte| byte == b':').nth(2)
 }
 
 fn project_of(dir: &Path) -> Result<Option<Project>, DockerError> {
@@ -99,4 +116,21 @@ fn inherited_project(dir: &Path) -> Result<Option<Project>, DockerError> {
     };
     let of_dir = project_of(dir)?;
     Ok(of_dir.map(|it| if it.is_inherited { it } else { none }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::label_type;
+
+    #[test]
+    fn a_label_is_as_inherited_whoever_made_the_directory() {
+        let labels: [&[u8]; 3] = [
+            b"system_u:object_r:container_var_lib_t:s0\0",
+            b"unconfined_u:object_r:container_var_lib_t:s0\0",
+            b"unconfined_u:object_r:container_file_t:s0:c1,c2\0",
+        ];
+        let [of_daemon, of_shell, other] = labels.map(label_type);
+        assert_eq!(of_daemon, of_shell);
+        assert_ne!(of_shell, other);
+    }
 }

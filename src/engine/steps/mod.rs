@@ -212,10 +212,15 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
-    /// Whether the step made a directory of the host's into which somebody put something: it stays, and is in nobody's way.
+    /// Whether the step made a directory of the host's that somebody uses, with something in it or mounted on it: it stays,
+    /// and is in nobody's way.
     fn is_in_use(&self, n: usize, error: &StepError) -> bool {
-        let is_not_empty = error.is_io(io::ErrorKind::DirectoryNotEmpty);
-        !self.is_service && is_not_empty && matches!(self.steps[n], Step::MakeDir { .. })
+        let kinds = [
+            io::ErrorKind::DirectoryNotEmpty,
+            io::ErrorKind::ResourceBusy,
+        ];
+        let is_used = kinds.iter().any(|kind| error.is_io(*kind));
+        !self.is_service && is_used && matches!(self.steps[n], Step::MakeDir { .. })
     }
 
     /// Whether the undo of a step removes a directory with everything in it.

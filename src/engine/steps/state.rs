@@ -157,9 +157,17 @@ impl Surveyor<'_> {
             ApplyState::Partial => Ok(StepState::Partial),
             ApplyState::After => Ok(StepState::Done),
             // Every daemon gives its data-root the owner it wants, before it finds out that it cannot start.
-            ApplyState::Modified if self.forgives && at.path.is_empty() => Ok(StepState::Partial),
+            ApplyState::Modified if self.forgives && self.is_a_daemons_top(at) => {
+                Ok(StepState::Partial)
+            }
             ApplyState::Modified => Err(StepError::OwnershipChanged),
         }
+    }
+
+    /// The data-root of a plain daemon, or that of a remapped one, which the run keeps under another name.
+    fn is_a_daemons_top(&self, at: &StepPath) -> bool {
+        let is_renamed = |step: &Step| matches!(step, Step::Rename { from, .. } if from == at);
+        at.path.is_empty() || self.steps.iter().any(is_renamed)
     }
 
     fn moved(

@@ -42,9 +42,8 @@ impl Surveyor<'_> {
         match &self.steps[n] {
             Step::UnmountExchanged { .. } => {
                 let used = self.mount_places(survey, n)?.0;
-                let is_used = self
-                    .used_without_guard(survey, &used)
-                    .unwrap_or_else(|| self.is_modified_outside(&used, done_in));
+                let is_used = self.is_modified_outside(&used, done_in)
+                    || self.is_used_without_guard(survey, &used, done_in.is_some());
                 is_used.then_some(StepError::DaemonStarted)
             }
             // Each start of the daemon that has it now makes and removes something in it.
@@ -67,32 +66,39 @@ impl Surveyor<'_> {
     }
 
     /// Whether a directory was worked in since the run took its guard away: from then on a daemon starts on it, also where
-    /// the run did not come to its end, or has still to write out its filesystem. `None`: the guard is there, or its removal
-    /// does not tell.
-    fn used_without_guard(&self, survey: &Survey, dir: &StepPath) -> Option<bool> {
+    /// the run did not come to its end, or has still to write out its filesystem.
+    fn is_used_without_guard(&self, survey: &Survey, dir: &StepPath, has_finished: bool) -> bool {
         let is_in_it = |place: &StepPath| {
             let above = place.path.split_last().map(|(_, above)| above);
             place.root == dir.root && above == Some(&dir.path[..])
         };
         let is_dir = |place| matches!(self.roots.stat(place), Ok(Some(stat)) if stat.is_dir());
-        self.steps.iter().enumerate().find_map(|(n, step)| {
+        self.steps.iter().enumerate().any(|(n, step)| {
             let is_done = matches!(survey.states[n], Ok(StepState::Done | StepState::Partial));
             match step {
-                Step::Unblock { to, .. } if is_done && is_in_it(to) => {
-                    self.was_modified_after(dir, to)
+                Step::Unblock { to, .. } => {
+                    is_done && is_in_it(to) && self.is_modified_since(dir, to, has_finished)
                 }
                 // Each daemon makes a directory there when it starts.
-                Step::Remove { at, .. } if is_done && is_in_it(at) && is_dir(at) => Some(true),
-                _ => None,
+                Step::Remove { at, .. } => is_done && is_in_it(at) && is_dir(at),
+                _ => false,
             }
         })
     }
 
     /// Whether a directory was modified at another time than this entry was put into it: `rename(2)` gives both that time.
-    fn was_modified_after(&self, dir: &StepPath, entry: &StepPath) -> Option<bool> {
-        let (seconds, nanoseconds) = self.roots.stat(entry).ok()??.changed;
+    ///
+    /// Of a run that has finished, a later time of the entry means nothing: an owner, an ACL or a backup that puts access
+    /// times back changes it too, and the time of the directory is compared with those of the run.
+    fn is_modified_since(&self, dir: &StepPath, entry: &StepPath, has_finished: bool) -> bool {
+        let Ok(Some(stat)) = self.roots.stat(entry) else {
+            return false;
+        };
+        let (seconds, nanoseconds) = stat.changed;
         let put = seconds * 1_000_000_000 + i64::from(nanoseconds);
-        Some(self.modified(dir)?.abs_diff(put) > TICKS_NS)
+        self.modified(dir).is_some_and(|modified| {
+            modified.abs_diff(put) > TICKS_NS && (modified > put || !has_finished)
+        })
     }
 
     fn modified(&self, dir: &StepPath) -> Option<i64> {

@@ -284,14 +284,16 @@ fn what_stays_beside_the_root_is_named() {
         fs::write(file, lines + "eve:120000:65536\n").unwrap();
     }
     let start = state(&host);
-    let named = format!(
-        "{} is bound by containers and stays in the old range",
-        kept.display()
-    );
+    let named = |how: &str| {
+        format!(
+            "{} is bound by containers and {how} in the old range",
+            kept.display()
+        )
+    };
     let run = rebase(&idshift, &host, &["--dry-run"]).exits(0);
-    run.says(&named)
+    run.says(&named("would stay"))
         .says("gives ids 120000-165535 of the new range to eve");
-    rebase(&idshift, &host, &[]).exits(0).says(&named);
+    rebase(&idshift, &host, &[]).exits(0).says(&named("stays"));
     let there = host.data_root.join("100000.100000/volumes/vol/_data");
     assert_eq!(fs::read_link(&there).unwrap(), Path::new("../../../kept"));
     assert!(there.join("file").exists());

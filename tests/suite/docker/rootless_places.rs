@@ -124,6 +124,11 @@ fn what_a_revert_cannot_shift_is_told_with_what_helps_there() {
     let place = Place::new();
     fs::set_permissions(&place.root, PermissionsExt::from_mode(0o710)).unwrap();
     place.data(&place.volume("v").join("_data"));
+    // As a daemon that has run leaves it.
+    for dir in ["image", "network/files"] {
+        fs::create_dir_all(place.root.join(dir)).unwrap();
+    }
+    fs::write(place.root.join("volumes/metadata.db"), "").unwrap();
     let home = user(&place);
     let idshift = Idshift::new();
     to_rootless(&place, &idshift, &[]).exits(0);

@@ -229,7 +229,7 @@ fn audit_names_what_is_rewritten(place: &Place, out: &Path) {
     let audited = place.audit().exits(0);
     for words in [
         "whole is a symlink to",
-        "rewritten to ../../../out\n",
+        "rewritten to ../../../out; `idshift docker migrate --bind-mounts` shifts its content, too\n",
         "relative-out is a symlink to",
         "it is rewritten to ../../../../out/big",
         &format!("absolute-out is a symlink to {}", out.display()),

@@ -99,6 +99,22 @@ fn missing_directories_are_made_and_go_again() {
     let left = idshift.run(["rollback", "latest"]);
     assert_eq!(left.code, Some(3), "{left}");
     assert!(path.join("kept").exists());
+
+    // Nor what somebody has mounted there; the rest is undone.
+    let (file, disk) = (there.join("file"), there.join("disk"));
+    fs::write(&file, "").unwrap();
+    let both = [file.to_str().unwrap(), "--create", "--owner", "0:0"];
+    prepare(&idshift, &disk, &both).exits(0);
+    assert_eq!(owner(&file).0, 100_000);
+    let options = "--options=uid=100000,gid=100000,mode=755";
+    sh(
+        "mount",
+        ["-t", "tmpfs", options, "none", disk.to_str().unwrap()],
+    );
+    let left = idshift.run(["rollback", "latest"]);
+    sh("umount", [&disk]);
+    assert_eq!(left.code, Some(3), "{left}");
+    assert_eq!(owner(&file).0, 0, "{left}");
 }
 
 #[test]

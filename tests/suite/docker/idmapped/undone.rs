@@ -66,7 +66,7 @@ fn what_a_daemon_made_at_the_mount_point_is_in_the_way_of_the_mount() {
     for more in [&[][..], &["--dry-run"], &["--force"]] {
         let run: Run = idshift.run([&ROLLBACK[..], more].concat()).exits(4);
         let run = run.says("something new is in its old place");
-        let run = run.says("Move what is new away");
+        let run = run.says("Move the new files to another place");
         assert!(!run.stderr.contains("--force"), "{run}");
         assert!(!content(&host).exists() && made() > 3, "{run}");
     }
