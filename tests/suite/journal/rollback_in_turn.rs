@@ -19,6 +19,8 @@ impl Moved {
     fn new() -> Moved {
         need_root();
         let fs = TestFs::new(Kind::Ext4);
+        // What is written anew has been read since, or not.
+        fs.keep_atimes();
         let top = data_root::filled(&fs.path().join("docker"));
         Moved {
             _fs: fs,
