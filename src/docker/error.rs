@@ -24,12 +24,14 @@ pub enum DockerError {
         source: std::io::Error,
     },
     /// `--userns-remap` names nobody.
-    #[error("--userns-remap {value}: {reason}")]
+    #[error("--userns-remap {value}: {reason}{help}")]
     Remap {
         /// As given.
         value: String,
-        /// Why not, and what helps.
+        /// Why not.
         reason: String,
+        /// Another value that helps, as a sentence behind the reason; mostly empty.
+        help: String,
     },
     /// A place of a data-root cannot be relied on.
     #[error(transparent)]

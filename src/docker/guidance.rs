@@ -191,7 +191,8 @@ pub fn prepare_back(map: &IdMap, path: &Path) -> String {
     )
 }
 
-/// The command that shifts a directory; `user`: whose range, where that is not the default one.
+/// The command that shifts a directory; `user`: whose range, where it is known. It is always named: without a name, the
+/// command would take that of the daemon of this host, whose settings may say another one, or come to do so.
 pub fn prepare(user: Option<&str>, option: &PrepareOption<'_>, path: &Path) -> String {
     let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
     let option = match option {

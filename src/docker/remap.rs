@@ -33,6 +33,7 @@ impl Remap {
             value: user.to_string(),
             reason: "its ranges in /etc/subuid and /etc/subgid have no id for the container's root"
                 .into(),
+            help: String::new(),
         })?;
         Ok(Remap {
             user: user.to_string(),

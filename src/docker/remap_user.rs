@@ -42,10 +42,12 @@ impl Remap {
     }
 
     fn resolve_or(value: &str, help: &NoRanges<'_>) -> Result<Remap, DockerError> {
-        let bad = |reason: String| DockerError::Remap {
+        let bad_with = |reason: String, help: &str| DockerError::Remap {
             value: value.to_string(),
             reason,
+            help: help.to_string(),
         };
+        let bad = |reason: String| bad_with(reason, "");
         let (user, group) = match value.split_once(':') {
             Some((user, group)) => (user, Some(group)),
             None => (value, None),
@@ -56,12 +58,13 @@ impl Remap {
             None if user == "default" => User::from_name(DEFAULT_USER),
             None => User::from_name(user),
         };
-        let found = found.ok().flatten().ok_or_else(|| {
-            bad(match user {
-                "default" => help.of_user(),
-                "" => "it is empty: dockerd would run without user namespaces".into(),
-                _ => format!("there is no user {user} in /etc/passwd. Name one that is there"),
-            })
+        let found = found.ok().flatten().ok_or_else(|| match user {
+            "default" => bad(help.of_user()),
+            "" => bad("it is empty: dockerd would run without user namespaces".into()),
+            _ => bad_with(
+                format!("there is no user {user} in /etc/passwd"),
+                ". Name one that is there",
+            ),
         })?;
         if found.uid.is_root() {
             return Err(bad(
@@ -80,14 +83,15 @@ impl Remap {
         if group_exists.ok().flatten().is_none() {
             let help = match (group == DEFAULT_USER, help) {
                 (true, NoRanges::MayBeCreated) => {
-                    format!("`groupadd -r {group}` makes it; {CREATE_USER_TOO}")
+                    format!(". `groupadd -r {group}` makes it; {CREATE_USER_TOO}")
                 }
-                (true, _) => format!("`groupadd -r {group}` makes it"),
-                (false, _) => format!("Name one that is there, as in --userns-remap {user}:GROUP"),
+                (true, _) => format!(". `groupadd -r {group}` makes it"),
+                (false, _) => {
+                    format!(". Name one that is there, as in --userns-remap {user}:GROUP")
+                }
             };
-            return Err(bad(format!(
-                "there is no group {group} in /etc/group. {help}"
-            )));
+            let reason = format!("there is no group {group} in /etc/group");
+            return Err(bad_with(reason, &help));
         }
         let (uids, gids) = (subid_file("/etc/subuid")?, subid_file("/etc/subgid")?);
         let uid = Some(found.uid.as_raw());

@@ -64,7 +64,10 @@ impl Plan<'_> {
     /// Opens the roots. The paths of a plan have no symlinks: one that is there now was put there
     /// to have another tree changed.
     fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
-        let mut roots = self.request.open_roots()?;
+        let mut roots = match self.policy.maps_owners() {
+            true => self.request.open_roots()?,
+            false => self.request.open_trees()?,
+        };
         for (root, path) in roots.iter().zip(&self.request.paths) {
             root.check_exactly(path)?;
         }

@@ -19,8 +19,16 @@ pub enum Rule {
     /// It counts as shifted if its ids are on the target side of the map, even if they are on the
     /// other side too.
     Expect,
-    /// It is given to one owner; ids in its ACLs and capability go through the map.
+    /// It is given to one owner; ids in its ACLs and capability go through the map. One that is on both sides of it cannot be
+    /// mapped.
     Give {
+        /// Owner, a host id.
+        uid: u32,
+        /// Group, a host id.
+        gid: u32,
+    },
+    /// The same, and none of those ids counts as already shifted.
+    GiveAll {
         /// Owner, a host id.
         uid: u32,
         /// Group, a host id.
@@ -73,6 +81,12 @@ impl Rule {
             }
             Rule::Expect => return ownership::expect_ownership(before, map, direction),
             Rule::Give { uid, gid } => {
+                return match ownership::named_on_both_sides(before, map) {
+                    None => ownership::give_ownership(before, (uid, gid), map, direction),
+                    Some(unmapped) => Mapping::Unmapped(unmapped),
+                };
+            }
+            Rule::GiveAll { uid, gid } => {
                 return ownership::give_ownership(before, (uid, gid), map, direction);
             }
             Rule::Set { uid, gid, at_least } => Ownership {
@@ -119,6 +133,11 @@ pub trait Policy: Sync {
         false
     }
 
+    /// Whether the map decides owners: an owner on both of its sides does not tell whether it is shifted.
+    fn maps_owners(&self) -> bool {
+        true
+    }
+
     /// The rule for one inode, where more than its place makes a difference; `rule` is that of its place.
     fn inode_rule(&self, _dir: &DirPath, _name: &[u8], _stat: &Stat, rule: Rule) -> Rule {
         rule
@@ -153,6 +172,16 @@ impl ByTree {
 }
 
 impl Policy for ByTree {
+    fn maps_owners(&self) -> bool {
+        let decides = |rule: &Rule| {
+            !matches!(
+                rule,
+                Rule::Give { .. } | Rule::GiveAll { .. } | Rule::Share(_)
+            )
+        };
+        self.0.iter().any(decides)
+    }
+
     fn root(&self, number: usize) -> Rule {
         self.rule(number)
     }

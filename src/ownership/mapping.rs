@@ -87,32 +87,58 @@ pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Directio
         let already = map.map(id, direction) == Mapped::Already;
         already.then_some(Unmapped::Id { field, id })
     };
-    let entry = |(words, entry): (AclLabels, &AclEntry)| match entry.who {
-        Who::User(id) => there(words.user, id, &map.uids),
-        Who::Group(id) => there(words.group, id, &map.gids),
-        _ => None,
-    };
-    let of_xattrs = |xattrs: &OwnershipXattrs| {
-        let acls = [(ACCESS, &xattrs.acl), (DEFAULT, &xattrs.default_acl)];
-        let entries = acls.into_iter().flat_map(|(words, acl)| {
-            let entries = acl.iter().flat_map(Acl::entries);
-            entries.map(move |entry| (words, entry))
-        });
-        // One of version 2 is that of id 0 of the side it is on.
-        let root = xattrs.capability.as_ref().and_then(|it| match direction {
-            Direction::Into => Some(it.rootid.unwrap_or(0)),
-            Direction::OutOf => it.rootid,
-        });
-        let of_root = || there("capability rootid", root?, &map.uids);
-        entries.into_iter().find_map(entry).or_else(of_root)
+    // One of version 2 is that of id 0 of the side it is on.
+    let root = |capability: &Capability| match direction {
+        Direction::Into => Some(capability.rootid.unwrap_or(0)),
+        Direction::OutOf => capability.rootid,
     };
     let first = there("uid", before.uid, &map.uids)
         .or_else(|| there("gid", before.gid, &map.gids))
-        .or_else(|| before.xattrs.as_deref().and_then(of_xattrs));
+        .or_else(|| first_named(before, map, root, there));
     match first {
         Some(unmapped) => Mapping::Unmapped(unmapped),
         None => map_ownership(before, map, direction),
     }
+}
+
+/// The first id beside the owner, in an ACL or a capability, that is on both sides of the map and stands for another one
+/// on each.
+pub fn named_on_both_sides(before: &Ownership, map: &IdMap) -> Option<Unmapped> {
+    let on_both = |field, id, map: &RangeMap| {
+        let sides = [Direction::Into, Direction::OutOf].map(|direction| map.map(id, direction));
+        let is_other = |side| matches!(side, Mapped::To(other) if other != id);
+        let is_on_both = sides.into_iter().all(is_other);
+        is_on_both.then_some(Unmapped::BothSides { field, id })
+    };
+    first_named(before, map, |capability| capability.rootid, on_both)
+}
+
+/// The first id beside the owner of which `told` says something. `root`: the id of a capability.
+fn first_named(
+    before: &Ownership,
+    map: &IdMap,
+    root: impl Fn(&Capability) -> Option<u32>,
+    told: impl Fn(&'static str, u32, &RangeMap) -> Option<Unmapped>,
+) -> Option<Unmapped> {
+    let xattrs = before.xattrs.as_deref()?;
+    let acls = [(ACCESS, &xattrs.acl), (DEFAULT, &xattrs.default_acl)];
+    let mut entries = acls.into_iter().flat_map(|(words, acl)| {
+        let entries = acl.iter().flat_map(Acl::entries);
+        entries.map(move |entry| (words, entry))
+    });
+    let of_entry = |(words, entry): (AclLabels, &AclEntry)| match entry.who {
+        Who::User(id) => told(words.user, id, &map.uids),
+        Who::Group(id) => told(words.group, id, &map.gids),
+        _ => None,
+    };
+    let of_root = || {
+        told(
+            "capability rootid",
+            root(xattrs.capability.as_ref()?)?,
+            &map.uids,
+        )
+    };
+    entries.find_map(of_entry).or_else(of_root)
 }
 
 /// Whether what is said to be shifted can be: `Already` where every id is on the target side, whatever else it

@@ -172,6 +172,7 @@ fn host_owner(
 /// The rule for a tree that is given to this owner.
 fn rule(owner: Option<(u32, u32)>, shift: &ShiftRequest) -> Rule {
     match owner {
+        Some((uid, gid)) if shift.walk.assume_unshifted => Rule::GiveAll { uid, gid },
         Some((uid, gid)) => Rule::Give { uid, gid },
         None if shift.walk.assume_unshifted => Rule::MapAll,
         None => Rule::Map,

@@ -7,7 +7,7 @@ use super::common::MapArgs;
 /// `idshift map`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    The map of userns-remap=default on this host:\n    \
+    The map of the daemon on this host:\n    \
     idshift map\n  \
     The map in the configuration of a container:\n    \
     idshift map --map-from /var/lib/lxc/web/config\n    \

@@ -3,6 +3,7 @@
 use super::subid;
 use crate::cli::args::MapArgs;
 use crate::cli::exit::Failure;
+use crate::docker::DockerError;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::remap::Remap;
 use crate::idmap::Direction;
@@ -19,7 +20,8 @@ impl MapArgs {
             return Ok(self.clone());
         }
         let daemon = DaemonStart::of_host(None).settings();
-        let found = self.or_of_daemon(&daemon.map_err(Failure::refused)?.remap_to(None))?;
+        let remap_to = daemon.map_err(|error| not_known(&error))?.remap_to(None);
+        let found = self.of_user(&remap_to).map_err(|error| not_known(&error))?;
         match &found.subid {
             Some(user)
                 if direction == Direction::OutOf && subid::map_of_user(DEFAULT_USER).is_ok() =>
@@ -38,14 +40,32 @@ impl MapArgs {
     /// # Errors
     /// There is no such user, or it has no ranges.
     pub fn or_of_daemon(&self, remap_to: &str) -> Result<MapArgs, Failure> {
+        self.of_user(remap_to).map_err(Failure::refused)
+    }
+
+    fn of_user(&self, remap_to: &str) -> Result<MapArgs, DockerError> {
         if self.is_given() || matches!(remap_to, "default" | DEFAULT_USER) {
             return Ok(self.clone());
         }
-        let remap = Remap::resolve(remap_to).map_err(Failure::refused)?;
+        let remap = Remap::resolve(remap_to)?;
         let is_default = remap.user == DEFAULT_USER;
         Ok(MapArgs {
             subid: (!is_default).then_some(remap.user),
             ..MapArgs::default()
         })
     }
+}
+
+/// Refuses where the settings of this host's daemon do not tell. The commands have no option that names others.
+fn not_known(error: &DockerError) -> Failure {
+    let why = match error {
+        DockerError::Remap { value, reason, .. } => {
+            format!("its userns-remap is {value:?}, and {reason}")
+        }
+        other => other.to_string(),
+    };
+    Failure::refused(format!(
+        "no map is named, and whom Docker on this host remaps to is not known: {why}. To do without it, name the map: \
+        --subid USER, or --map b:0:HOST:SIZE"
+    ))
 }

@@ -13,7 +13,6 @@ use super::owner_stats::OwnerStats;
 use super::path_rewriter::real;
 use super::remap::Remap;
 use crate::fs::escape::shell_word;
-use crate::idmap::subid::DEFAULT_USER;
 use crate::journal::name;
 use crate::preflight::accounts::Account;
 use crate::preflight::homes::{self, Claim};
@@ -123,7 +122,6 @@ pub fn prepare_claimed(remap: Option<&Remap>, source: &Path) -> String {
 /// The command that shifts a directory into the range, or out of it.
 fn prepare_command(remap: Option<&Remap>, option: &PrepareOption<'_>, path: &Path) -> String {
     let user = remap.map(|remap| remap.user.as_str());
-    let user = user.filter(|user| *user != DEFAULT_USER);
     guidance::prepare(user, option, path)
 }
 

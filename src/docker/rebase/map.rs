@@ -53,7 +53,8 @@ pub(super) fn all_stay(from: &IdMap, to: &IdMap) -> bool {
 pub(super) fn bad_maps(reason: String) -> DockerError {
     DockerError::Remap {
         value: "from one range to another".into(),
-        reason: format!("{reason}. `idshift map` shows the range of the daemon"),
+        reason,
+        help: ". `idshift map` shows the range of the daemon".into(),
     }
 }
 

@@ -19,7 +19,6 @@ use crate::containerd::bolt::{BoltError, Bucket, Database};
 use crate::fs::escape::escaped;
 use crate::host::Finding;
 use crate::idmap::Direction;
-use crate::idmap::subid::DEFAULT_USER;
 use task::Task;
 
 /// The tasks of a node, below the docker root: buckets `v1/tasks/ID`, each with the keys `data` and `status`.
@@ -32,7 +31,7 @@ pub struct SwarmServices {
     pub binds: Vec<ServiceBind>,
     /// Why tasks are not read, for people.
     unread: Option<String>,
-    /// Whose range it is, where that is not the default user's.
+    /// Whose range it is, where it is known.
     user: Option<String>,
 }
 
@@ -67,7 +66,7 @@ impl SwarmServices {
         Some(SwarmServices {
             binds,
             unread,
-            user: user.filter(|user| user != DEFAULT_USER),
+            user,
         })
     }
 

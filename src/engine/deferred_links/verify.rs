@@ -158,7 +158,7 @@ fn verify_some<S: Sink>(visitor: &mut ShiftVisitor<'_, S>, some: &[Deferred]) ->
 /// Whether the trees of its names give an inode to different users.
 fn has_two_owners(context: &WalkContext<'_>, inode: &Deferred) -> bool {
     let owner = |dir: &DirPath| match context.scope.policy.all_in(dir) {
-        rule @ Some(Rule::Give { .. } | Rule::Share(_)) => rule,
+        rule @ Some(Rule::Give { .. } | Rule::GiveAll { .. } | Rule::Share(_)) => rule,
         _ => None,
     };
     let mut owners = inode.names.iter().filter_map(|names| owner(&names.dir));

@@ -27,6 +27,9 @@ fn describe_protection(flags: Flags, path: &Path, command: CommandOptions) -> St
 fn describe_unmapped(unmapped: &Unmapped, command: CommandOptions) -> String {
     match unmapped {
         Unmapped::Undated { .. } => format!("{unmapped}. {}", Guidance::Undated(command)),
+        Unmapped::BothSides { .. } => {
+            format!("{unmapped}. {}", Guidance::AssumeUnshifted("its path"))
+        }
         _ => unmapped.to_string(),
     }
 }

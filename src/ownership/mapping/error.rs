@@ -18,6 +18,16 @@ pub enum Unmapped {
         /// The id.
         id: u32,
     },
+    /// An id beside the owner is on both sides of the map, and stands for another one on each.
+    #[error(
+        "{field} {id} is on both sides of the map, so it does not tell whether it is already shifted"
+    )]
+    BothSides {
+        /// Which id of it.
+        field: &'static str,
+        /// The id.
+        id: u32,
+    },
     /// It has an id of the range, and whether it had it before the mount is not known.
     #[error(
         "it has an id of the range ({uid}:{gid} on disk). idshift cannot tell whether it had the id before \

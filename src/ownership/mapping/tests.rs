@@ -311,3 +311,38 @@ fn a_capability_needs_a_container_root() {
     let outcome = map_ownership(&before, &map, Direction::Into);
     assert_eq!(outcome, Mapping::Unmapped(Unmapped::NoContainerRoot));
 }
+
+#[test]
+fn a_named_id_on_both_sides_is_told() {
+    let map = map("b:0:1000:1 b:1:200000:65536");
+    let acl = |id: u32| format!(r#""acl":"u::rwx,u:{id}:r--,g::r-x,m::rwx,o::r-x""#);
+    let capability = |id: u32| {
+        format!(
+            r#""capability":{{"version":3,"effective":true,"permitted":"0x1","inheritable":"0x0","rootid":{id}}}"#
+        )
+    };
+    for (xattrs, told) in [
+        (acl(999), None),
+        (acl(200_999), None),
+        (acl(1000), Some("ACL user 1000")),
+        (
+            acl(1000).replace("u:1000", "g:1000"),
+            Some("ACL group 1000"),
+        ),
+        (capability(200_999), None),
+        (capability(1000), Some("capability rootid 1000")),
+    ] {
+        // The owner is given, and tells nothing.
+        let before = ownership(&format!(
+            r#"{{"uid":1000,"gid":1000,"mode":"0755",{xattrs}}}"#
+        ));
+        let found = named_on_both_sides(&before, &map).map(|it| it.to_string());
+        let begins = found
+            .as_deref()
+            .map(|it| it.split(" is on").next().unwrap());
+        assert_eq!(begins, told, "{xattrs}");
+    }
+    let other = crate::idmap::tests::map("b:0:0:1 b:1:200000:65536");
+    let own = ownership(&format!(r#"{{"uid":0,"gid":0,"mode":"0755",{}}}"#, acl(0)));
+    assert_eq!(named_on_both_sides(&own, &other), None, "an id that stays");
+}

@@ -30,7 +30,7 @@ use thiserror::Error;
 use crate::journal::name;
 
 pub use host_namespaces::HostNamespaces;
-pub use run_command::{is_podman, read_run_command};
+pub use run_command::{Program, is_podman, program, read_run_command};
 
 /// What `--use-api-socket` and `use_api_socket:` bind, on both sides (docker/cli 28).
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";

@@ -28,7 +28,7 @@ pub fn read_run_command(text: &str, dir: &Path) -> Result<Service, BindsError> {
         )));
     }
     let mut words = words.into_iter();
-    let is_podman = leading_words(&mut words)? == "podman";
+    let is_podman = leading_words(&mut words)? != Program::Docker;
     let mut reading = Reading {
         dir,
         service: Service {
@@ -79,21 +79,43 @@ fn shell_operator(text: &str) -> Option<char> {
     None
 }
 
-/// Whether a command line is one of Podman, which gives containers other ids than Docker's daemon.
+/// What a command line starts. Podman gives containers other ids than Docker's daemon, and root's other ones than a user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Docker, whoever calls it.
+    Docker,
+    /// The Podman of whoever runs the command.
+    Podman,
+    /// Root's Podman: `sudo podman`.
+    SudoPodman,
+}
+
+/// The program of a command line; `None` where it is none of those.
+pub fn program(text: &str) -> Option<Program> {
+    let words = shell_words::split(text).ok()?;
+    leading_words(&mut words.into_iter()).ok()
+}
+
+/// Whether a command line is one of Podman.
 pub fn is_podman(text: &str) -> bool {
-    let words = shell_words::split(text).unwrap_or_default();
-    leading_words(&mut words.into_iter()).is_ok_and(|program| program == "podman")
+    program(text).is_some_and(|program| program != Program::Docker)
 }
 
 /// The program of `docker run`, `sudo docker container create`, `podman run`.
-fn leading_words(words: &mut impl Iterator<Item = String>) -> Result<&'static str, BindsError> {
+fn leading_words(words: &mut impl Iterator<Item = String>) -> Result<Program, BindsError> {
     let mut next = || words.next().unwrap_or_default();
     let mut word = next();
-    if word == "sudo" {
+    let is_sudo = word == "sudo";
+    if is_sudo {
         word = next();
     }
     let program = Path::new(&word).file_name().unwrap_or_default();
-    let known = ["docker", "podman"].into_iter().find(|it| program == *it);
+    let known = match program.to_str() {
+        Some("docker") => Some(Program::Docker),
+        Some("podman") if is_sudo => Some(Program::SudoPodman),
+        Some("podman") => Some(Program::Podman),
+        _ => None,
+    };
     let mut word = next();
     if word == "container" {
         word = next();
@@ -201,9 +223,7 @@ impl Reading<'_> {
             "device",
         ];
         if OTHER_IDS.contains(&name) {
-            return Err(bad(format!(
-                "--{name}: its ids are not those of the daemon's map. Only a container that the daemon remaps can be tried"
-            )));
+            return Err(self.other_ids(&format!("--{name}")));
         }
         if !matters.contains(&name) {
             return Ok(());
@@ -216,9 +236,7 @@ impl Reading<'_> {
             "userns" if value == "host" => service.uses_host_ids = true,
             "userns" if value.is_empty() => {}
             "userns" => {
-                return Err(bad(format!(
-                    "--userns={value:?}: the map is not the daemon's. Only a container that the daemon remaps can be tried"
-                )));
+                return Err(self.other_ids(&format!("--userns={value:?}")));
             }
             "tmpfs" => service.other_mounts.push(OtherMount {
                 what: "tmpfs".into(),
@@ -249,6 +267,19 @@ impl Reading<'_> {
             _ => take_mount(&mut self.service, value, self.dir)?,
         }
         Ok(())
+    }
+
+    /// The refusal of a flag that gives the container ids of its own.
+    fn other_ids(&self, flag: &str) -> BindsError {
+        bad(match self.service.is_podman {
+            true => format!(
+                "{flag}: its ids are not those that Podman gives by default. Leave the flag out, and name the map of the container: \
+                 --map or --map-from"
+            ),
+            false => format!(
+                "{flag}: its ids are not those of the daemon's map. Only a container that the daemon remaps can be tried"
+            ),
+        })
     }
 
     fn volume(&mut self, value: &str) -> Result<(), BindsError> {

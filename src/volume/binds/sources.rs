@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::Bind;
 use crate::fs::Root;
-use crate::fs::escape::escaped;
+use crate::fs::escape::{escaped, shell_word};
 use crate::preflight::{self, UnsuitableRoot};
 use crate::volume::VolumeError;
 use crate::volume::guidance::{CREATE, NOT_THERE_TO_SHARE};
@@ -161,13 +161,15 @@ fn find(used: &Use, allowed: Allowed) -> Result<ResolvedUse<'_>, VolumeError> {
     })
 }
 
-/// Why a missing source is not made in its place.
+/// Why a missing source is not created.
 pub fn not_made(bind: &Bind, service: &str) -> VolumeError {
+    let path = shell_word(&bind.source);
     let help = match bind.is_file {
-        true => "it has to be a file. Make it first",
-        false => "`mkdir -p` makes it",
+        true => "create it first. It has to be a file".to_string(),
+        false => format!("create it first, `mkdir -p {path}`"),
     };
-    let reason = format!("is not there, and is not made for the service {service}: {help}");
+    let reason =
+        format!("is not there, and is not created when the service {service} starts: {help}");
     VolumeError::path(&bind.source, reason)
 }
 
@@ -197,7 +199,9 @@ pub fn check_within(bind: &Bind) -> Result<(), VolumeError> {
 #[derive(Debug, Error)]
 pub enum MissingOfHost {
     /// A directory in its place would keep a program from listening.
-    #[error("is not there, and has the name of a socket: the program that listens on it makes it")]
+    #[error(
+        "is not there, and has the name of a socket: the program that listens on it creates it"
+    )]
     Socket,
     /// A part of the system, with what it is.
     #[error("is not there, and is a part of the system ({0})")]

@@ -96,7 +96,10 @@ fn files_of_a_login_account_stay_unless_asked_for() {
         !done.stderr.contains("--allow-home shifts it too"),
         "{done}"
     );
-    let command = format!("`idshift prepare --allow-home {}`", on.home.display());
+    let command = format!(
+        "`idshift prepare --subid dockremap --allow-home {}`",
+        on.home.display()
+    );
     assert!(done.stderr.contains(&command), "{done}");
     assert_eq!(owner(&on.plain), 100_000);
     assert_eq!(
@@ -121,7 +124,7 @@ fn files_of_a_login_account_stay_unless_asked_for() {
     ];
     let told = idshift.run(args).exits(0).stderr;
     let command = format!(
-        "idshift prepare --reverse --allow-home {}",
+        "idshift prepare --subid dockremap --reverse --allow-home {}",
         on.home.display()
     );
     assert!(told.contains(&command), "{told}");
@@ -192,7 +195,10 @@ impl OfLeo {
             let volumes = told["volumes_elsewhere"].as_array().unwrap();
             let found = volumes.iter().find(|it| it["volume"] == name).unwrap();
             let advice = found["advice"].as_str().unwrap();
-            let command = format!("idshift prepare --allow-home {}", dir.display());
+            let command = format!(
+                "idshift prepare --subid dockremap --allow-home {}",
+                dir.display()
+            );
             assert_eq!(found["becomes"], "left", "{found}");
             assert!(
                 advice.contains("the home of leo") && advice.ends_with(&command),
@@ -213,7 +219,10 @@ impl OfLeo {
             assert_eq!(found["kind"], "account", "{found}");
             assert_eq!(found["account"]["name"], "leo", "{found}");
             let advice = found["advice"].as_str().unwrap();
-            let command = format!("idshift prepare --allow-home {}", source.display());
+            let command = format!(
+                "idshift prepare --subid dockremap --allow-home {}",
+                source.display()
+            );
             assert!(
                 advice.contains(words) && advice.ends_with(&command),
                 "{advice}"

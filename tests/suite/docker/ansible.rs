@@ -74,7 +74,7 @@ fn check_dry_run(fleet: &Fleet, before: &[String]) {
         "-owner 33:33            2 inodes",
         "+owner 100033:100033    2 inodes, was 33:33",
         "renames and rewrites of files",
-        "bind mount of web: /srv/shop on /shop, owner 0:0 0755 -> idshift prepare /srv/shop",
+        "bind mount of web: /srv/shop on /shop, owner 0:0 0755 -> idshift prepare --subid dockremap /srv/shop",
     ] {
         assert_eq!(text.matches(line).count(), 3, "{line}\n{dry}");
     }

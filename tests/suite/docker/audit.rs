@@ -196,7 +196,7 @@ fn what_web_binds_is_told(told: &Value, on: &BindSources) {
             &on.own,
             Some(false),
             Some(false),
-            format!("idshift prepare {}", on.own.display()),
+            format!("idshift prepare --subid dockremap {}", on.own.display()),
         ),
         (
             &on.open,

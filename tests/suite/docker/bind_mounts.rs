@@ -55,7 +55,10 @@ fn own_data_in_the_data_root_is_shifted_if_bound() {
     let reverted = place.run(&idshift, "revert", &[]).exits(0);
     assert_eq!(owner(&at("volumes/bare/file")), 33);
     for left in ["appdata/web", "appdata/done", "other"] {
-        let command = format!("idshift prepare --reverse {}", at(left).display());
+        let command = format!(
+            "idshift prepare --subid dockremap --reverse {}",
+            at(left).display()
+        );
         assert!(
             reverted.stderr.contains(&command),
             "{command:?} in {reverted}"
@@ -177,7 +180,7 @@ fn binds_and_volumes_survive_migrate_and_revert() {
 
     let audited = audit(&host).exits(0);
     for path in [&srv, &compose, &out] {
-        let advice = format!("idshift prepare {}", path.display());
+        let advice = format!("idshift prepare --subid dockremap {}", path.display());
         assert!(audited.text().contains(&advice), "{advice:?} in {audited}");
     }
     let told = migrate(&idshift, &host, &["--bind-mounts"]).exits(0);
@@ -193,7 +196,10 @@ fn binds_and_volumes_survive_migrate_and_revert() {
     let audited = audit(&host).text();
     let reverted = revert(&idshift, &host, &[]).exits(0).stderr;
     for path in [&srv, &compose, &out] {
-        let command = format!("idshift prepare --reverse {}", path.display());
+        let command = format!(
+            "idshift prepare --subid dockremap --reverse {}",
+            path.display()
+        );
         for told in [&audited, &reverted] {
             assert!(told.contains(&command), "{command:?} in {told}");
         }

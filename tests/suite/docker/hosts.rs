@@ -172,7 +172,10 @@ fn what_is_only_linked_to_is_not_lost_sight_of() {
     // One volume elsewhere: it stays as it is, and is named.
     fs::rename(at("volumes/far/_data"), beside("far")).unwrap();
     symlink(beside("far"), at("volumes/far/_data")).unwrap();
-    let help = format!("idshift prepare {}", beside("far").display());
+    let help = format!(
+        "idshift prepare --subid dockremap {}",
+        beside("far").display()
+    );
     let audited = audit(&host).exits(0);
     assert!(audited.text().contains(&help), "{audited}");
 

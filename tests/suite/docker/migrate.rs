@@ -70,7 +70,7 @@ fn audited_while_it_runs(host: &Host, bind: &Path) {
         "process",
         "privileged is privileged",
         "hostns runs with --userns=host",
-        &format!("idshift prepare {}", bind.display()),
+        &format!("idshift prepare --subid dockremap {}", bind.display()),
         "0:0 0755  empty  read only",
         "elsewhere is a mount of bind",
         "A migration shifts",

@@ -115,15 +115,18 @@ fn binds_of_a_workers_tasks_go_along() {
         "Bind mount {} is shifted in place",
         bound.display()
     ))
-    .says("`idshift prepare PATH` shifts one");
+    .says("`idshift prepare --subid dockremap PATH` shifts one");
     assert_eq!(owner(&bound.join("file")), 100_033);
     // The journal has it as well: without that, only the task.
     let journal = idshift.the_journal();
     let aside = place.beside("journal");
     fs::rename(&journal, &aside).unwrap();
     let told = place.run(&idshift, "revert", &[]).exits(0);
-    told.says("`idshift prepare --reverse PATH` shifts one back")
-        .says(&format!("idshift prepare --reverse {}", bound.display()));
+    told.says("`idshift prepare --subid dockremap --reverse PATH` shifts one back")
+        .says(&format!(
+            "idshift prepare --subid dockremap --reverse {}",
+            bound.display()
+        ));
     assert_eq!(owner(&bound.join("file")), 100_033, "not asked for");
     idshift.run(["rollback", "latest"]).exits(0);
     place.run(&idshift, "revert", &["--bind-mounts"]).exits(0);

@@ -233,7 +233,7 @@ fn audit_names_what_is_rewritten(place: &Place, out: &Path) {
         "relative-out is a symlink to",
         "it is rewritten to ../../../../out/big",
         &format!("absolute-out is a symlink to {}", out.display()),
-        &format!("idshift prepare {}", out.display()),
+        &format!("idshift prepare --subid dockremap {}", out.display()),
         "absolute-in is a symlink to",
         &format!(
             "rewritten to {}",

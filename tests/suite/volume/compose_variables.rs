@@ -127,3 +127,31 @@ fn a_variable_that_is_no_part_of_a_bind_needs_no_value() {
         }
     }
 }
+
+/// A network, a namespace or a device decides at most whether the service starts.
+#[test]
+fn a_variable_of_a_network_or_a_device_needs_no_value() {
+    let project = Project::new();
+    directory(&project.at("d"), (100_001, 100_001), 0o755);
+    let check = ["check", "--compose", "compose.yaml"];
+    for more in [
+        "network_mode: '${NET}'",
+        "pid: '${PID_MODE}'",
+        "devices: ['/dev/null:/dev/null:${ACCESS}r']",
+        "network_mode: '$USER'",
+    ] {
+        let service =
+            format!("services: {{web: {{image: w, user: '1:1', volumes: ['./d:/d'], {more}}}}}");
+        project.write("compose.yaml", &service);
+        for by in [By::Docker, By::Idshift] {
+            by_sudo(&project, by, &check, &[]).exits(0);
+        }
+    }
+    // What is refused where it is set, is refused.
+    let text =
+        "services: {web: {image: w, user: '1:1', volumes: ['./d:/d'], network_mode: '${NET}'}}";
+    project.write("compose.yaml", text);
+    for by in [By::Docker, By::Idshift] {
+        by_sudo(&project, by, &check, &[("NET", "host")]).exits(4);
+    }
+}

@@ -72,8 +72,16 @@ fn every_command_takes_the_user_of_the_daemon() {
             checked.text().contains("idshift prepare --subid app"),
             "{checked}"
         );
-        let mount = run(&idshift, "mount --dry-run", &dir);
+        let view = of(place.path(), &format!("view-{n}"), 0);
+        let mount = [
+            "mount",
+            "--dry-run",
+            dir.to_str().unwrap(),
+            view.to_str().unwrap(),
+        ];
+        let mount = idshift.run(mount).exits(0);
         let told = mount.text() + &mount.stderr;
+        assert!(told.contains("200000"), "{mount}");
         assert!(!told.contains("100000"), "{mount}");
     }
 }
@@ -132,4 +140,40 @@ fn what_a_check_for_another_daemon_advises_names_its_user() {
     let checked = run(&idshift, check, &dir).exits(3);
     let advice = "idshift prepare --subid dockremap";
     assert!(checked.text().contains(advice), "{checked}");
+}
+
+/// A host for LXC or Podman has no use for the settings of a Docker that was there once.
+#[test]
+fn settings_that_do_not_tell_name_options_that_exist() {
+    let place = place();
+    let idshift = Idshift::new();
+    host("gone");
+    let refused_everywhere = |words: &[&str]| {
+        for command in ["shift", "prepare", "shift --reverse", "map"] {
+            let dir = of(place.path(), "dir", 0);
+            let refused = match command {
+                "map" => Run::of(Command::new(Idshift::program()).arg("map")),
+                _ => run(&idshift, command, &dir),
+            };
+            let refused = refused.exits(4);
+            let told = refused.stderr.split_whitespace();
+            let told = told.collect::<Vec<_>>().join(" ");
+            for words in [words, &["--subid USER, or --map b:0:HOST:SIZE"]].concat() {
+                assert!(told.contains(words), "{command} {words}: {refused}");
+            }
+            assert!(!told.contains("--userns-remap"), "{command}: {refused}");
+            assert_eq!(uid(&dir), 0, "{command}");
+        }
+    };
+    refused_everywhere(&["\"gone\"", "no user gone in /etc/passwd"]);
+    daemon("app:gone");
+    refused_everywhere(&["\"app:gone\"", "no group gone in /etc/group"]);
+    fs::write("/etc/docker/daemon.json", "{").unwrap();
+    refused_everywhere(&["/etc/docker/daemon.json", "dockerd would not start with it"]);
+    // What is proposed helps.
+    for (more, first) in [("--subid app", 200_000), ("--map b:0:300000:1000", 300_000)] {
+        let dir = of(place.path(), &format!("of-{first}"), 0);
+        run(&idshift, &format!("shift {more}"), &dir).exits(0);
+        assert_eq!(uid(&dir), first);
+    }
 }

@@ -2,11 +2,13 @@
 //!
 //! - [`check`]: `idshift check --compose`
 //! - `host_namespaces`: services that a remapped daemon does not start
+//! - `not_remapped`: the refusal of services whose ids are not those of the map
 //! - [`podman`]: the map of a Podman command line
 //! - [`prepare`]: `idshift prepare --compose`
 
 pub mod check;
 mod host_namespaces;
+mod not_remapped;
 pub mod podman;
 pub mod prepare;
 
@@ -23,6 +25,7 @@ use crate::volume::binds::external::ask_docker_compose;
 use crate::volume::binds::files::{override_beside, read_project};
 use crate::volume::binds::{Service, is_podman, read_run_command};
 use crate::volume::user::ContainerUser;
+use not_remapped::NotRemapped;
 
 /// A service that has binds, and whom it runs as; `None` where it has none.
 pub struct KnownService {
@@ -35,7 +38,7 @@ pub struct KnownService {
 /// The services that are meant, each with its user.
 ///
 /// # Errors
-/// Something cannot be resolved; all users that are not known are named together.
+/// Something cannot be resolved; all services that are not remapped are named together, and all users that are not known.
 pub fn services(
     args: &BindsArgs,
     data_root: PathBuf,
@@ -43,8 +46,15 @@ pub fn services(
 ) -> Result<Vec<KnownService>, Failure> {
     let mut known = Vec::new();
     let mut unknown = Vec::new();
+    let mut not_remapped = NotRemapped::default();
     let services = read(args)?;
-    let mut obstacles = host_namespaces::obstacles(&services).into_iter();
+    let is_rootless = is_rootless(map);
+    // Rootless Docker starts what a remapped daemon does not.
+    let obstacles = match is_rootless {
+        true => Vec::new(),
+        false => host_namespaces::obstacles(&services),
+    };
+    let mut obstacles = obstacles.into_iter();
     for mut service in services {
         let obstacle = obstacles.next().flatten();
         // Podman's volumes are elsewhere.
@@ -58,24 +68,16 @@ pub fn services(
             });
             continue;
         }
-        if service.uses_host_ids {
-            return Err(Failure::refused(format!(
-                "service {}: it has the host's user namespace, so the daemon does not remap it: its ids are the host's own{}",
-                service.name,
-                other_services(args)
-            )));
+        // By default, the containers of a user's Podman have the user namespace that it has itself (podman-run(1), --userns).
+        if service.uses_host_ids && !(service.is_podman && is_rootless) {
+            not_remapped.add_host_ids(&service);
+            continue;
         }
         if let Some(why) = obstacle {
-            let flag = match args.run_command {
-                Some(_) => "--userns=host",
-                None => "userns_mode: host",
-            };
-            return Err(Failure::refused(format!(
-                "service {}: it {why}, so a remapped daemon does not start it. With `{flag}` it would, and its ids would be the host's own{}",
-                service.name,
-                other_services(args)
-            )));
+            not_remapped.add_obstacle(&service, &why, args);
+            continue;
         }
+        not_remapped.others.push(service.name.clone());
         match user_of(data_root.clone(), &service, map) {
             Ok(user) => known.push(KnownService {
                 service,
@@ -84,6 +86,7 @@ pub fn services(
             Err(failure) => unknown.push(format!("service {}: {}", service.name, failure.message)),
         }
     }
+    not_remapped.check(args)?;
     if unknown.is_empty() {
         return Ok(known);
     }
@@ -100,11 +103,10 @@ pub fn services(
     Err(Failure::refused(unknown.join("\n")))
 }
 
-fn other_services(args: &BindsArgs) -> &'static str {
-    match args.run_command {
-        Some(_) => "",
-        None => ". Name the other services with --service",
-    }
+/// Whether a map is that of a rootless engine: the container's root alone is the user.
+fn is_rootless(map: &IdMap) -> bool {
+    let first = map.uids.ranges().first();
+    first.is_some_and(|first| first.container() == 0 && first.size() == 1)
 }
 
 /// Whom a service runs as. Docker's images say nothing about Podman's.

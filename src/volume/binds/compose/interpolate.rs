@@ -72,6 +72,27 @@ pub fn interpolate(text: &str, lookup: &Lookup<'_>) -> Result<String, Interpolat
     replaced(text, lookup, MOST_DEPTH)
 }
 
+/// The same; a variable whose value is not known is an empty text, as for Compose. For what decides nothing then.
+///
+/// # Errors
+/// [`InterpolateError`]
+pub fn interpolate_or_empty(text: &str, lookup: &Lookup<'_>) -> Result<String, InterpolateError> {
+    let mut empty: Vec<String> = Vec::new();
+    loop {
+        let known = |name: &str| match empty.iter().any(|it| it == name) {
+            true => Some(Ok(String::new())),
+            false => lookup(name),
+        };
+        match interpolate(text, &known) {
+            Err(
+                InterpolateError::Unset(name)
+                | InterpolateError::Unreadable(name, VariableError::Replaced(_)),
+            ) => empty.push(name),
+            result => return result,
+        }
+    }
+}
+
 fn replaced(text: &str, lookup: &Lookup<'_>, depth: usize) -> Result<String, InterpolateError> {
     if depth == 0 {
         return Err(InterpolateError::TooLong);

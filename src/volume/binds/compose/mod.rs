@@ -226,11 +226,13 @@ fn finished(
     Ok(service)
 }
 
-/// `service:web` is the container of that service, which goes by the name of the service here.
+/// `service:web` is the container of that service, which goes by the name of the service here. What is shared neither with
+/// the host nor with a container decides nothing, whatever its name is.
 fn of_service(mode: String) -> String {
     match mode.strip_prefix("service:") {
         Some(name) => format!("container:{name}"),
-        None => mode,
+        None if mode == "host" || mode.starts_with("container:") => mode,
+        None => String::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::HostPathDefaults;
-use super::interpolate::{Lookup, interpolate};
+use super::interpolate::{InterpolateError, Lookup, interpolate, interpolate_or_empty};
 use super::yaml::{Data, Node, only_compose_resolves};
 use crate::volume::binds::BindsError;
 use crate::volume::binds::volume_syntax::clean;
@@ -39,16 +39,37 @@ impl ComposeReader<'_> {
 
     /// A text with its variables replaced.
     pub fn text(&self, node: &Node, what: &str) -> Result<String, BindsError> {
+        self.text_by(interpolate, node, what)
+    }
+
+    /// The same, where a variable that is not known is an empty text.
+    pub fn text_or_empty(&self, node: &Node, what: &str) -> Result<String, BindsError> {
+        self.text_by(interpolate_or_empty, node, what)
+    }
+
+    fn text_by(
+        &self,
+        replace: fn(&str, &Lookup<'_>) -> Result<String, InterpolateError>,
+        node: &Node,
+        what: &str,
+    ) -> Result<String, BindsError> {
         self.check_tag(node)?;
         let Data::Text(text) = &node.data else {
             return Err(self.bad(node, format!("{what} is not text")));
         };
-        interpolate(text, self.lookup).map_err(|error| self.bad(node, format!("{what}: {error}")))
+        replace(text, self.lookup).map_err(|error| self.bad(node, format!("{what}: {error}")))
     }
 
     /// The text of a key, where it has one.
     pub fn text_of(&self, of: &Node, key: &str) -> Result<Option<String>, BindsError> {
         of.get(key).map(|node| self.text(node, key)).transpose()
+    }
+
+    /// The same, where a variable that is not known is an empty text.
+    pub fn text_of_or_empty(&self, of: &Node, key: &str) -> Result<Option<String>, BindsError> {
+        of.get(key)
+            .map(|node| self.text_or_empty(node, key))
+            .transpose()
     }
 
     /// An id or a name. A number that YAML reads as another one is refused.

@@ -67,9 +67,9 @@ impl RawService {
             group_add: reader.texts(node, "group_add")?,
             userns: reader.text_of(node, "userns_mode")?,
             privileged: privileged.transpose()?,
-            network: reader.text_of(node, "network_mode")?,
-            pid: reader.text_of(node, "pid")?,
-            ipc: reader.text_of(node, "ipc")?,
+            network: reader.text_of_or_empty(node, "network_mode")?,
+            pid: reader.text_of_or_empty(node, "pid")?,
+            ipc: reader.text_of_or_empty(node, "ipc")?,
             renamed_device: renamed_in(node, reader)?,
             profiles: reader.texts(node, "profiles")?,
             mounts: mounts_with_socket(node, reader)?,
@@ -124,11 +124,11 @@ fn renamed_in(node: &Node, reader: &ComposeReader<'_>) -> Result<Option<String>,
     for device in reader.list(node, "devices")? {
         let renamed = match device.data {
             Data::Map(_) => {
-                let source = reader.text_of(device, "source")?;
-                let target = reader.text_of(device, "target")?;
+                let source = reader.text_of_or_empty(device, "source")?;
+                let target = reader.text_of_or_empty(device, "target")?;
                 target.filter(|target| source.as_ref().is_some_and(|source| source != target))
             }
-            _ => renamed_device(&reader.text(device, "devices")?),
+            _ => renamed_device(&reader.text_or_empty(device, "devices")?),
         };
         if renamed.is_some() {
             return Ok(renamed);

@@ -69,7 +69,8 @@ fn what_cannot_be_resolved_is_named() {
         ("docker run -v a:b:c:d i", "SOURCE:TARGET"),
         ("docker run --mount type=bind,target=/x i", "no source"),
         ("docker run --mount type=bind,source=/x i", "no target"),
-        ("docker run --userns=keep-id i", "not the daemon's"),
+        ("docker run --userns=keep-id i", "those of the daemon's map"),
+        ("podman run --userns=keep-id i", "Leave the flag out"),
         ("docker run --volumes-from other i", "volumes-from"),
         ("docker run -v /a:/b i; docker run -v /c:/d i", "';'"),
         ("docker run -v /a:/b i && docker run -v /c:/d i", "'&'"),
@@ -133,6 +134,8 @@ fn podman_is_told_from_docker() {
     let text = "sudo podman run --network=host -v /a:/a -v named:/n i";
     let service = read(text).unwrap();
     assert!(service.is_podman && is_podman(text));
+    assert_eq!(program(text), Some(Program::SudoPodman));
+    assert_eq!(program(&text[5..]), Some(Program::Podman));
     // It makes no missing source.
     assert_eq!(binds(&service), ["/a /a"]);
     for text in ["docker run podman", "podman ps", "docker run -v 'x", ""] {
