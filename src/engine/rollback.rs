@@ -254,7 +254,9 @@ fn check_not_undone_since(journal: &Journal, steps: &Steps<'_>) -> Result<(), Re
     let help = match LaterRun::of(journal) {
         Some(later) => later.comes_first(journal),
         None => {
-            "Another run did that, whose journal is not here, or the rollback of another run".into()
+            "Another run did that, whose journal is not here, or the rollback of another run: `idshift journal list` shows \
+             those that are known"
+                .into()
         }
     };
     Err(Refusal::NotThisOne {
@@ -272,7 +274,7 @@ fn check_nothing_mounted(journal: &Journal, steps: &Steps<'_>) -> Result<(), Ref
     Err(Refusal::NotThisOne {
         path: first.path.clone(),
         reason: format!(
-            "{}{}. Nothing was undone. Then `idshift rollback {}` goes on",
+            "{}{}. Nothing was undone. Then `idshift rollback {}` continues",
             first.reason,
             and_more(mounted.len()),
             argument(&journal.path)

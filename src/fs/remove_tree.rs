@@ -13,7 +13,7 @@ use super::file_ops::{FileOpError, move_entry};
 const LEVELS: usize = 64;
 
 /// Prefix of the names of directories that are moved up.
-const BROUGHT_UP: &str = ".idshift-remove-";
+const HOISTED: &str = ".idshift-remove-";
 
 /// Removes a directory and everything in it. One that is gone already is not an error. No symlink
 /// is followed, and no other mount entered: a mount point makes it fail
@@ -41,7 +41,7 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
 
 /// Whether a directory may have its name from a [`remove_tree`] that was cut short.
 pub fn is_hoisted_name(name: &str) -> bool {
-    name.starts_with(BROUGHT_UP)
+    name.starts_with(HOISTED)
 }
 
 /// What a mount point makes fail: it is not entered, and what is mounted on is neither removed nor renamed.
@@ -86,7 +86,7 @@ fn empty(dir: BorrowedFd<'_>, top: &OwnedFd, level: usize, hoisted: &mut usize) 
 fn move_up(from: (BorrowedFd<'_>, &[u8]), top: &OwnedFd, hoisted: &mut usize) -> io::Result<()> {
     loop {
         *hoisted += 1;
-        let name = format!("{BROUGHT_UP}{hoisted}");
+        let name = format!("{HOISTED}{hoisted}");
         match move_entry(from, (top.as_fd(), name.as_bytes())) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => match error.raw_os_error() {
@@ -133,7 +133,7 @@ mod tests {
             for level in 0..500 {
                 let name = format!("{n}-{level}");
                 rustix::fs::mkdirat(&dir, name.as_str(), Mode::RWXU).unwrap();
-                rustix::fs::mkdirat(&dir, format!("{BROUGHT_UP}{level}"), Mode::RWXU).ok();
+                rustix::fs::mkdirat(&dir, format!("{HOISTED}{level}"), Mode::RWXU).ok();
                 dir = open(dir.as_fd(), name.as_bytes()).unwrap();
             }
         }

@@ -88,6 +88,8 @@ fn has_its_own(path: &Path, above: &Path) -> Result<bool, DockerError> {
     let is_own = |name: &OsString| {
         let [own, inherited] = [path, above].map(|path| value(path, name));
         match name.to_str() {
+            // Nobody knows what is in it.
+            _ if own.is_none() => true,
             Some(LABEL) => own.as_deref().map(label_type) != inherited.as_deref().map(label_type),
             // The kernel makes them anew.
             Some("security.evm" | "security.ima") => false,
