@@ -22,12 +22,12 @@ const DOCKER: &str = "or Docker was started. What the run had made is removed. S
 /// The state of a data-root, of the files that a daemon writes whatever it does, and of those of its containerds.
 ///
 /// # Errors
-/// The data-root is missing.
+/// The data-root is missing, or it cannot be told where containerd keeps its data.
 pub fn stamps_of(data_root: &Path) -> Result<Stamps, DockerError> {
     let top = canonical(data_root)?;
     let mut stamps = Stamps::of(&top, DOCKER);
     stamps.watch(&top, of_daemon);
-    let (stores, _) = stores_of(&DockerRoot::at(&top));
+    let (stores, _) = stores_of(&DockerRoot::at(&top))?;
     for store in stores {
         if let Ok(path) = store.path.canonicalize() {
             stamps.watch(&path, of_containerd);

@@ -14,7 +14,7 @@ use super::{Ending, Phase, Report, Stats};
 use crate::fs::Root;
 use crate::journal::Step;
 use crate::journal::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
-use crate::journal::step::steps_format;
+use crate::journal::record::FORMAT;
 use crate::preflight::TransientBlocker;
 
 /// A manifest to be written, and where, for messages.
@@ -89,9 +89,7 @@ impl DryRun<'_> {
     fn begin(&self, mut writer: ManifestWriter) -> std::io::Result<SharedManifest> {
         let request = self.request;
         let header = ManifestHeader {
-            format: (request.walk.format())
-                .max(request.kind.format())
-                .max(steps_format(self.steps)),
+            format: FORMAT,
             tool: tool(),
             time: jiff::Timestamp::now(),
             host: host(),

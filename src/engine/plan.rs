@@ -32,7 +32,6 @@ use crate::fs::Root;
 use crate::guidance::Guidance;
 use crate::journal::record::{NameCounts, Record};
 use crate::journal::run_lock::RunLock;
-use crate::journal::step::steps_format;
 use crate::journal::writer::Writer;
 use crate::journal::{Mark, Step, Store};
 use crate::preflight::rename_flags::UntestedRename;
@@ -187,7 +186,6 @@ impl Plan<'_> {
         let scope = self.scope(session.roots())?;
         let session = self.preflight(session, store)?;
         let mut header = request.header(session.roots(), true);
-        header.format = header.format.max(steps_format(&self.steps));
         header.steps_before = self.steps_before;
         header.unchanged_since = self.unchanged_since;
         let session = session.begin_journal(store, header)?;

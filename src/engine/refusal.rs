@@ -36,14 +36,16 @@ pub enum Refusal {
     MountView(#[from] MountViewError),
     /// Two of the paths are names of one file.
     #[error(
-        "{second}: is the same file as {first}, which is named too. Name one of them, and {}",
-        Guidance::AllowOutsideLinks, second = escaped(second), first = escaped(first)
+        "{second}: is the same file as {first}, which is named too. Name one of them{also}",
+        second = escaped(second), first = escaped(first), also = and_allow_outside(*.needs_leave)
     )]
     SameFile {
         /// One of its names.
         first: PathBuf,
         /// Another one.
         second: PathBuf,
+        /// Of a file with one more name, the run asks for leave then.
+        needs_leave: bool,
     },
     /// One of the paths is inside another.
     #[error("{inner}: lies in {outer}, which is named too. Name only the outer one", inner = escaped(inner), outer = escaped(outer))]
@@ -148,6 +150,14 @@ impl Refusal {
             path: path.to_path_buf(),
             source,
         })
+    }
+}
+
+/// What else a run of one name of a file asks for.
+fn and_allow_outside(needs_leave: bool) -> String {
+    match needs_leave {
+        true => format!(", and {}", Guidance::AllowOutsideLinks),
+        false => String::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::{Monitor, Phase};
 use crate::fs::Root;
 use crate::idmap::{Direction, IdMap};
-use crate::journal::record::{Header, RunKind, WalkOptions};
+use crate::journal::record::{FORMAT, Header, RunKind, WalkOptions};
 use crate::journal::root_line::RootLine;
 use crate::journal::run_lock::RunLock;
 use crate::journal::{Name, Store};
@@ -82,6 +82,7 @@ impl ShiftRequest {
                         return Err(Refusal::SameFile {
                             first: other.path.clone(),
                             second: root.path,
+                            needs_leave: !self.walk.outside_links,
                         });
                     }
                     let root_is_inner = root.ancestor_ids.contains(&other.ancestor_ids[0]);
@@ -212,14 +213,14 @@ impl ShiftRequest {
             ..root_line(root)
         };
         Header {
-            format: self.walk.format().max(self.kind.format()),
+            format: FORMAT,
             steps_before: 0,
             unchanged_since: None,
             tool: tool(),
             id: String::new(),
             time: jiff::Timestamp::now(),
             host: host(),
-            command: self.kind.clone(),
+            command: self.kind,
             direction: self.direction,
             map: self.map.clone(),
             roots: roots.iter().enumerate().map(line).collect(),

@@ -40,7 +40,7 @@ pub enum JournalError {
     },
     /// Written by a later version.
     #[error(
-        "{path}: is in format {format}; this idshift reads up to format {known}. Use the version that wrote it ({tool}) or a later one",
+        "{path}: is in format {format}; this idshift reads format {known}. Use the version that wrote it ({tool}) or a later one",
         path = escaped(path), known = record::FORMAT
     )]
     Newer {

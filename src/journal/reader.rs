@@ -162,7 +162,7 @@ impl<'a> FrameReader<'a> {
             return Ok(None);
         };
         let content = self.content(number, &lines)?;
-        let Some(named) = content.marks.last().and_then(|mark| mark.named) else {
+        let Some(named) = content.marks.last().map(|mark| mark.named) else {
             return Ok(None);
         };
         let end = last.offset + u64::from(last.len);

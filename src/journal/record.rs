@@ -2,20 +2,21 @@
 
 mod dir_line;
 mod header;
+mod run_kind;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::dir_line::{DirLine, Entry};
-pub use self::header::{Header, RunKind, WalkOptions};
+pub use self::header::{Header, WalkOptions};
+pub use self::run_kind::RunKind;
 use super::line_error::LineError;
 use super::step::Step;
 use super::transition::Transition;
 use crate::ownership::{Change, FileType, Flags, Ownership};
 
-/// The latest format of journals and manifests. This program reads it and all older ones, and
-/// writes the oldest one that can express the run.
-pub const FORMAT: u32 = 6;
+/// The format of journals and manifests.
+pub const FORMAT: u32 = 1;
 
 /// A kind of change, defined once in a frame. Later lines refer to it by its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub struct OwnLine {
     pub before: Ownership,
     /// Ownership after.
     pub after: Ownership,
-    /// Flags that are cleared while it is changed, and set again after (format 2).
+    /// Flags that are cleared while it is changed, and set again after.
     #[serde(default, skip_serializing_if = "Flags::is_empty")]
     pub flags: Flags,
 }
@@ -56,11 +57,11 @@ pub enum Mark {
     Listed,
     /// Every owner is changed and on the disk; the late steps begin.
     Stepping,
-    /// The next step gives what was carried to a user, who may change it from then on (format 6).
+    /// The next step gives what was carried to a user, who may change it from then on.
     HandingOver,
-    /// What a user had was taken away again, and is as the run left it (format 6).
+    /// What a user had was taken away again, and is as the run left it.
     TakenBack,
-    /// What a user had was taken away, and is as it was when it was read (format 6).
+    /// What a user had was taken away, and is as it was when it was read.
     TakenOver,
     /// The run stopped early, on request.
     Interrupted,
@@ -85,9 +86,9 @@ pub struct MarkLine {
     /// The part of `left` that was not what the journal says. It was not touched.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub conflicts: u64,
-    /// Inodes and steps that the journal names up to this line; `None` in older journals.
-    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
-    pub named: Option<NameCounts>,
+    /// Inodes and steps that the journal names up to this line.
+    #[serde(flatten)]
+    pub named: NameCounts,
     /// When.
     pub time: Timestamp,
 }

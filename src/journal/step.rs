@@ -3,7 +3,6 @@
 
 mod content;
 mod describe;
-mod format;
 mod path;
 mod places;
 
@@ -14,7 +13,6 @@ use crate::fs::Identity;
 use crate::ownership::{Mode, Ownership};
 
 pub use self::content::{Content, sha256};
-pub use self::format::steps_format;
 pub use self::path::{Move, MovedPath, StepPath, path_after_move};
 
 /// What the name of a copy begins with that is made for a run.
@@ -81,7 +79,7 @@ pub enum Step {
         after: Name,
         /// Time of its last modification, nanoseconds since 1970.
         mtime_ns: i64,
-        /// Owner and group before and after; left out where they stay (format 5).
+        /// Owner and group before and after; left out where they stay.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owners: Option<[(u32, u32); 2]>,
     },
@@ -101,7 +99,7 @@ pub enum Step {
     Create {
         /// Where.
         at: StepPath,
-        /// What it holds; bytes that are not UTF-8 in format 6.
+        /// What it holds.
         content: Content,
         /// Its owner and mode.
         #[serde(flatten)]
@@ -145,7 +143,7 @@ pub enum Step {
     },
     /// A directory that only root enters is renamed into a directory of a user's, then gets its owner: that user, who
     /// comes to what is in it from then on. Undone, it is root's again first, so that nobody comes to it any more, and
-    /// then renamed back (format 6).
+    /// then renamed back.
     HandOver {
         /// Where it was.
         from: StepPath,
@@ -207,7 +205,7 @@ pub enum Step {
         /// Where it is mounted.
         at: StepPath,
     },
-    /// Makes sure that a file holds what the steps were planned with. Undo: nothing (format 6).
+    /// Makes sure that a file holds what the steps were planned with. Undo: nothing.
     Expect {
         /// Where.
         at: StepPath,
@@ -232,7 +230,7 @@ pub struct FileContent {
     /// will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtime_ns: Option<i64>,
-    /// Owner and group; left out where they stay (format 5).
+    /// Owner and group; left out where they stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<(u32, u32)>,
 }

@@ -97,12 +97,11 @@ impl Appender {
     /// The same, and says how many of those that are left were not touched.
     pub fn mark_with_conflicts(&mut self, mark: Mark, left: u64, conflicts: u64) -> io::Result<()> {
         let time = Timestamp::now();
-        let named = Some(self.named);
         let line = Record::Mark(MarkLine {
             mark,
             left,
             conflicts,
-            named,
+            named: self.named,
             time,
         });
         self.append(&line.to_bytes(), NameCounts::default())

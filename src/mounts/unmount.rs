@@ -37,7 +37,7 @@ pub struct Unmounted {
     pub record: Option<MountRecord>,
     /// The unit that was removed.
     pub unit: Option<PathBuf>,
-    /// Why the unit, or the record of the mount, is still there. The mount is gone.
+    /// Why the unit, or the record of the mount, is still there. There is no mount any more.
     pub left: Option<MountError>,
 }
 
@@ -110,15 +110,21 @@ impl UnmountRequest {
             let path = target;
             return Err(MountError::NotMounted { path, is_mount });
         }
+        let mut left = None;
         if !self.dry_run {
-            forget(&target, unit.as_deref())?;
+            unit.as_deref().map_or(Ok(()), unit::remove)?;
+            match (record::remove_of(&target), &unit) {
+                // Nothing was changed.
+                (Err(error), None) => return Err(error),
+                (removed, _) => left = removed.err(),
+            }
         }
         Ok(Unmounted {
             target,
             was_mounted: false,
             record,
             unit,
-            left: None,
+            left,
         })
     }
 }

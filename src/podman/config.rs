@@ -1,13 +1,12 @@
 //! `storage.conf`: where stores are (`containers-storage.conf(5)`).
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::conf_file;
 use super::store::{DEFAULT_PATH, DRIVER, Store};
 use crate::fs::escape::escaped;
-use crate::fs::file_ops::read_file;
 use crate::store_move::MoveError;
 use crate::store_move::user::RootlessUser;
 
@@ -59,7 +58,8 @@ impl StorageConf {
     /// It cannot be read.
     pub fn of_system() -> Result<StorageConf, MoveError> {
         for path in SYSTEM {
-            if let Some(found) = read(Path::new(path))? {
+            let path = Path::new(path);
+            if let Some(found) = parsed(path, conf_file::of_system(path)?)? {
                 return Ok(found);
             }
         }
@@ -71,7 +71,8 @@ impl StorageConf {
     /// # Errors
     /// It cannot be read.
     pub fn of_user(user: &RootlessUser) -> Result<Option<StorageConf>, MoveError> {
-        read(&user.home.join(USERS))
+        let path = user.home.join(USERS);
+        parsed(&path, conf_file::of_user(&path)?)
     }
 
     /// The storage driver that it names, if any.
@@ -206,10 +207,9 @@ fn expanded(text: &str, user: &RootlessUser) -> String {
     })
 }
 
-fn read(path: &Path) -> Result<Option<StorageConf>, MoveError> {
-    let (bytes, _) = match read_file(rustix::fs::CWD, path.as_os_str().as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        result => result.map_err(MoveError::io(path))?,
+fn parsed(path: &Path, bytes: Option<Vec<u8>>) -> Result<Option<StorageConf>, MoveError> {
+    let Some(bytes) = bytes else {
+        return Ok(None);
     };
     let text = String::from_utf8_lossy(&bytes);
     match StorageConf::parse(&text) {

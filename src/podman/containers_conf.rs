@@ -1,15 +1,14 @@
 //! `containers.conf` (`containers.conf(5)`), as far as it says that Podman's database is not in the store: with `static_dir`,
 //! it is in that directory (`libpod/sqlite_state.go`, Podman 5.4.2), also where that is `libpod` in the store.
 
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::conf_file;
 use super::store::names;
 use crate::fs::escape::shell_word;
-use crate::fs::file_ops::read_file;
 use crate::store_move::MoveError;
 use crate::store_move::user::RootlessUser;
 
@@ -40,17 +39,15 @@ struct Engine {
 /// It is not, or a file cannot be read.
 pub(super) fn check_database_is_in_store(user: Option<&RootlessUser>) -> Result<(), MoveError> {
     for file in SYSTEM.map(PathBuf::from) {
-        // Root made them: symlinks are followed.
         for path in with_drop_ins(&file)? {
-            check(&path, std::fs::read(&path))?;
+            check(&path, conf_file::of_system(&path)?)?;
         }
     }
     let Some(user) = user else {
         return Ok(());
     };
     for path in with_drop_ins(&user.home.join(USERS))? {
-        let read = read_file(rustix::fs::CWD, path.as_os_str().as_bytes());
-        check(&path, read.map(|(bytes, _)| bytes))?;
+        check(&path, conf_file::of_user(&path)?)?;
     }
     Ok(())
 }
@@ -65,11 +62,8 @@ fn with_drop_ins(file: &Path) -> Result<Vec<PathBuf>, MoveError> {
     Ok([file.to_path_buf()].into_iter().chain(more).collect())
 }
 
-fn check(path: &Path, read: io::Result<Vec<u8>>) -> Result<(), MoveError> {
-    let bytes = match read {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        read => read.map_err(MoveError::io(path))?,
-    };
+fn check(path: &Path, bytes: Option<Vec<u8>>) -> Result<(), MoveError> {
+    let bytes = bytes.unwrap_or_default();
     let static_dir = static_dir(&String::from_utf8_lossy(&bytes)).map_err(|error| {
         let why = format!("is not a valid containers.conf: {}", error.message());
         MoveError::in_the_way(path, why)

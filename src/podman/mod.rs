@@ -1,6 +1,6 @@
 //! What a store of Podman's holds, and what each part must become when root's is to be a user's, or the other way round.
 //!
-//! - [`config`]: what `storage.conf` says; `containers_conf`: what `containers.conf` does
+//! - [`config`]: what `storage.conf` says; `containers_conf`: what `containers.conf` does; `conf_file` reads both
 //! - [`store`]: the directory, and what is in it
 //! - [`paths`]: pure: the directories that Podman works with, and how paths change
 //! - [`database`]: Podman's database, in memory
@@ -17,6 +17,7 @@
 
 pub mod audit;
 mod checks;
+mod conf_file;
 pub mod config;
 mod containers_conf;
 pub mod database;

@@ -40,8 +40,12 @@ pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         None => Ok(Exit::Done),
         Some(why) => {
             if !args.output.json {
+                let mount = match done.was_mounted {
+                    true => "Unmounted, but its",
+                    false => "Its",
+                };
                 tell_sentences!(
-                    "{why}. Unmounted, but its unit or record could not be removed. Correct this, then run `idshift umount {}` again.",
+                    "{why}. {mount} unit or record could not be removed. Correct this, then run `idshift umount {}` again.",
                     shell_word(&done.target)
                 );
             }

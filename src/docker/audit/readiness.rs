@@ -83,10 +83,13 @@ pub fn image_store(
             );
             Some(Finding::warning(WHAT, found))
         }
-        Ok(None) => image_store::no_more_used(root).map(|store| match store {
-            UnusedStore::Converted(found, help) => Finding::ok(WHAT, found).remedy(help),
-            UnusedStore::HasImages(found, help) => Finding::warning(WHAT, found).remedy(help),
-        }),
+        Ok(None) => match image_store::no_more_used(root) {
+            Err(error) => Some(Finding::error(WHAT, error.to_string())),
+            Ok(store) => store.map(|store| match store {
+                UnusedStore::Converted(found, help) => Finding::ok(WHAT, found).remedy(help),
+                UnusedStore::HasImages(found, help) => Finding::warning(WHAT, found).remedy(help),
+            }),
+        },
     }
 }
 

@@ -85,7 +85,7 @@ fn image_in_store(
         #[serde(default)]
         config: Option<Config>,
     }
-    let (stores, namespace) = image_store::stores_of(root);
+    let (stores, namespace) = image_store::stores_of(root)?;
     for store in &stores {
         let tagged = familiar(wanted);
         let Some(found) = lookup::image(store, &namespace, (&tagged, wanted), known)? else {

@@ -135,7 +135,7 @@ pub fn user_of(root: &DockerRoot, files: &ContainerFiles) -> Result<ContainerUse
 
 /// The directories of a container whose files are in containerd, topmost first.
 fn store_layers(root: &DockerRoot, id: &str) -> Result<Vec<PathBuf>, DockerError> {
-    let (stores, namespace) = image_store::stores_of(root);
+    let (stores, namespace) = image_store::stores_of(root)?;
     for store in &stores {
         let layers = lookup::container_layers(store, &namespace, id)?;
         if !layers.is_empty() {

@@ -2,10 +2,13 @@
 //! (containerd-config.toml(5)).
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use globset::Glob;
 use serde::Deserialize;
+
+use crate::docker::DockerError;
 
 /// Where it is unless containerd is told otherwise.
 const DEFAULT_ROOT: &str = "/var/lib/containerd";
@@ -25,9 +28,12 @@ struct Config {
 }
 
 /// The directory; `words`: the command line.
-pub fn root_dir(words: &[String]) -> PathBuf {
+///
+/// # Errors
+/// A file of the configuration is there and cannot be read: containerd's directory may be anywhere.
+pub fn root_dir(words: &[String]) -> Result<PathBuf, DockerError> {
     if let Some(root) = option(words, "--root") {
-        return root.into();
+        return Ok(root.into());
     }
     let config = option(words, "--config").or_else(|| option(words, "-c"));
     let mut files = vec![PathBuf::from(config.unwrap_or(DEFAULT_CONFIG.into()))];
@@ -36,15 +42,30 @@ pub fn root_dir(words: &[String]) -> PathBuf {
     // What is imported counts instead of what imports it.
     while next < files.len().min(MAX_FILES) {
         let file = files[next].clone();
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        let config: Config = toml::from_str(&text).unwrap_or_default();
+        let config = read(&file)?;
         root = Some(config.root).filter(|it| !it.is_empty()).or(root);
         let imported = config.imports.iter().flat_map(|it| imported(&file, it));
         let imported: Vec<PathBuf> = imported.filter(|it| !files.contains(it)).collect();
         files.extend(imported);
         next += 1;
     }
-    root.map_or(DEFAULT_ROOT.into(), PathBuf::from)
+    Ok(root.map_or(DEFAULT_ROOT.into(), PathBuf::from))
+}
+
+/// One file of the configuration. One that is not there says nothing.
+fn read(file: &Path) -> Result<Config, DockerError> {
+    let unusable = |why: String| {
+        let reason = format!(
+            "tells where the containerd of this host keeps images, and cannot be used: {why}. Correct it (`containerd config \
+             dump` checks it), then run this again"
+        );
+        DockerError::in_the_way(file, reason)
+    };
+    match fs::read_to_string(file) {
+        Ok(text) => toml::from_str(&text).map_err(|error| unusable(error.message().to_string())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Config::default()),
+        Err(error) => Err(unusable(error.to_string())),
+    }
 }
 
 /// The value of an option: `--name value` or `--name=value`. The last one counts.
@@ -102,7 +123,7 @@ mod tests {
         };
         let of = |text: &str| {
             fs::write(at("config.toml"), text).unwrap();
-            root_dir(&words(&[])).display().to_string()
+            root_dir(&words(&[])).unwrap().display().to_string()
         };
         fs::create_dir(at("conf.d")).unwrap();
         fs::write(at("conf.d/root.toml"), "root = '/imported'").unwrap();
@@ -122,8 +143,33 @@ mod tests {
         ] {
             assert_eq!(of(text), expected, "{text}");
         }
-        assert_eq!(root_dir(&words(&["--root", "/z"])), Path::new("/z"));
-        assert_eq!(root_dir(&words(&["--root=/z"])), Path::new("/z"));
-        assert_eq!(root_dir(&words(&["--rootless"])), Path::new("/imported"));
+        let with = |option: &[&str]| root_dir(&words(option)).unwrap();
+        assert_eq!(with(&["--root", "/z"]), Path::new("/z"));
+        assert_eq!(with(&["--root=/z"]), Path::new("/z"));
+        assert_eq!(with(&["--rootless"]), Path::new("/imported"));
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let main = at("config.toml").display().to_string();
+        let words = ["containerd", "-c", &main].map(String::from);
+        let refused = |file: &str| {
+            let error = root_dir(&words).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&at(file).display().to_string()),
+                "{error}"
+            );
+        };
+        fs::write(&main, "root = [").unwrap();
+        refused("config.toml");
+        fs::write(&main, "root = '/x'\nimports = ['more.toml']").unwrap();
+        fs::write(at("more.toml"), b"root = '\xff'").unwrap();
+        refused("more.toml");
+        fs::remove_file(at("more.toml")).unwrap();
+        assert_eq!(root_dir(&words).unwrap(), Path::new("/x"));
+        fs::create_dir(at("more.toml")).unwrap();
+        refused("more.toml");
     }
 }

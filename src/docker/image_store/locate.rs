@@ -4,21 +4,25 @@ use std::path::{Path, PathBuf};
 
 use super::host_containerd;
 use crate::containerd::ContainerdRoot;
+use crate::docker::DockerError;
 use crate::docker::conversion::plan::{NAMESPACE, is_containerd};
 use crate::docker::daemon_start::containerd_command_line;
 use crate::docker::data_root::{COPY, DockerRoot, is_remapped_name, names};
 use crate::preflight::in_use::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
 
 /// The containerd directories that a daemon which works in this docker root may use, and its namespace there.
-pub fn stores_of(root: &DockerRoot) -> (Vec<ContainerdRoot>, String) {
+///
+/// # Errors
+/// It cannot be told where the containerd of the host keeps its data.
+pub fn stores_of(root: &DockerRoot) -> Result<(Vec<ContainerdRoot>, String), DockerError> {
     let (top, range) = place(root);
-    let dirs = containerd_dirs(top, &root.path);
+    let dirs = containerd_dirs(top, &root.path)?;
     let dirs = dirs.into_iter().filter(|dir| is_containerd(dir));
     let namespace = match range {
         Some(range) => format!("{NAMESPACE}-{range}"),
         None => NAMESPACE.to_string(),
     };
-    (dirs.map(ContainerdRoot::at).collect(), namespace)
+    Ok((dirs.map(ContainerdRoot::at).collect(), namespace))
 }
 
 /// The data-root that a docker root is in, and the range that its daemon is remapped to. A docker root is the data-root
@@ -39,8 +43,8 @@ pub(super) fn place(root: &DockerRoot) -> (&Path, Option<&str>) {
 }
 
 /// Where it may be: run by dockerd in the data-root, or a service of the host.
-pub(super) fn containerd_dirs(top: &Path, root: &Path) -> Vec<PathBuf> {
-    let service = host_containerd::root_dir(&containerd_command_line());
+pub(super) fn containerd_dirs(top: &Path, root: &Path) -> Result<Vec<PathBuf>, DockerError> {
+    let service = host_containerd::root_dir(&containerd_command_line())?;
     let mut dirs: Vec<PathBuf> = [root, top]
         .map(|dir| dir.join("containerd/daemon"))
         .into_iter()
@@ -48,7 +52,7 @@ pub(super) fn containerd_dirs(top: &Path, root: &Path) -> Vec<PathBuf> {
         .filter(|dir| dir.is_dir())
         .collect();
     dirs.dedup();
-    dirs
+    Ok(dirs)
 }
 
 /// Whether any content is there; where no directory of containerd is found, nobody knows that there is none.

@@ -65,7 +65,7 @@ impl ContainerdStore {
         let containers = all.into_iter().filter(in_store);
         let containers = containers.map(|it| (it.id.clone(), it.name.clone()));
         let containers: Vec<_> = containers.collect();
-        let containerd = containerd_dirs(top, &root.path);
+        let containerd = containerd_dirs(top, &root.path)?;
         let (mut empty_drivers, mut beside_graph_driver) = (Vec::new(), false);
         for driver in root.drivers()? {
             match root.graph_driver_holds(&driver)?.is_unused() {
@@ -195,7 +195,7 @@ impl ContainerdStore {
     pub fn check_plain_root(&self, top: &Path) -> Result<(), DockerError> {
         // What was run in the data-root would be set aside with it.
         let stays_visible = !self.beside_graph_driver && !top.join("containerd/daemon").is_dir();
-        match stays_visible || !has_images(&DockerRoot::at(top)) {
+        match stays_visible || !has_images(&DockerRoot::at(top))? {
             true => Ok(()),
             false => Err(DockerError::in_the_way(
                 top,

@@ -21,16 +21,17 @@ pub fn was_used(root: &DockerRoot) -> bool {
 
 /// Whether the containerd image store has, or may have, something of the daemon that works in this docker root. What the
 /// store has of other daemons does not count: each sees its own namespace only.
-pub fn has_images(root: &DockerRoot) -> bool {
-    if !was_used(root) || !has_content(&containerd_dirs(place(root).0, &root.path)) {
-        return false;
+///
+/// # Errors
+/// It cannot be told where the store is.
+pub fn has_images(root: &DockerRoot) -> Result<bool, DockerError> {
+    let (top, range) = place(root);
+    if !was_used(root) || !has_content(&containerd_dirs(top, &root.path)?) {
+        return Ok(false);
     }
-    let (stores, namespace) = stores_of(root);
-    let range = place(root).1;
-    stores.is_empty()
-        || stores
-            .iter()
-            .any(|store| may_have(store, &namespace, range))
+    let (stores, namespace) = stores_of(root)?;
+    let may_have = |store: &ContainerdRoot| may_have(store, &namespace, range);
+    Ok(stores.is_empty() || stores.iter().any(may_have))
 }
 
 /// Where its database cannot be read, or names no namespace as dockerd names its own unless told otherwise, nobody can
@@ -59,7 +60,7 @@ fn may_have(store: &ContainerdRoot, namespace: &str, range: Option<&str>) -> boo
 pub fn content_of(root: &DockerRoot) -> Result<Option<String>, DockerError> {
     const IN_STORE: &str = "images in the containerd image store";
     let holds = root.holds()?;
-    Ok(match (holds.is_unused(), has_images(root)) {
+    Ok(match (holds.is_unused(), has_images(root)?) {
         (true, false) => None,
         (true, true) => Some(IN_STORE.into()),
         (false, false) => Some(holds.to_string()),
@@ -72,7 +73,7 @@ pub fn content_of(root: &DockerRoot) -> Result<Option<String>, DockerError> {
 /// # Errors
 /// It cannot be read.
 pub fn is_unused(root: &DockerRoot) -> Result<bool, DockerError> {
-    Ok(root.holds()?.is_unused() && !has_images(root))
+    Ok(root.holds()?.is_unused() && !has_images(root)?)
 }
 
 /// Whether a daemon that works here keeps its images in that store only.
@@ -97,13 +98,16 @@ pub enum UnusedStore {
 }
 
 /// What an operator should know of a store that a daemon does not use any more.
-pub fn no_more_used(root: &DockerRoot) -> Option<UnusedStore> {
+///
+/// # Errors
+/// It cannot be told where the store is.
+pub fn no_more_used(root: &DockerRoot) -> Result<Option<UnusedStore>, DockerError> {
     let in_use = root.drivers().is_ok_and(|drivers| !drivers.is_empty());
-    if !in_use || !has_images(root) {
-        return None;
+    if !in_use || !has_images(root)? {
+        return Ok(None);
     }
-    let mut converted = stores_of(root).0.into_iter().filter(lacks_files);
-    Some(match converted.next() {
+    let mut converted = stores_of(root)?.0.into_iter().filter(lacks_files);
+    Ok(Some(match converted.next() {
         Some(store) => {
             let metadata = store.metadata().ok();
             let others = metadata.map(|it| other_namespaces(&it.namespaces));
@@ -121,7 +125,7 @@ pub fn no_more_used(root: &DockerRoot) -> Option<UnusedStore> {
             ),
             empty_the_store(),
         ),
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ pub(super) fn check_unused(to: &Target) -> Result<bool, DockerError> {
         return Err(DockerError::in_the_way(root.path.join(name), why));
     }
     let holds = root.holds()?;
-    match holds.is_unused() && !image_store::has_images(&root) {
+    match holds.is_unused() && !image_store::has_images(&root)? {
         true => Ok(!all.is_empty()),
         false => Err(DockerError::in_the_way(&root.path, merged(&holds))),
     }
@@ -131,7 +131,7 @@ pub(super) fn check_unused_plain(top: &Path) -> Result<Vec<String>, DockerError>
         return Err(DockerError::in_the_way(top, Reason::Interrupted));
     }
     let holds = root.holds()?;
-    if !holds.is_unused() || image_store::has_images(&root) {
+    if !holds.is_unused() || image_store::has_images(&root)? {
         return Err(DockerError::in_the_way(top, merged(&holds)));
     }
     let is_daemons = |name: &String| is_daemon_name(name.as_bytes());

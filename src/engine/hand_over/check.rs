@@ -6,10 +6,9 @@ use crate::engine::refusal::Refusal;
 use crate::engine::reopen::check_service_stopped;
 use crate::engine::steps::Steps;
 use crate::engine::{Problem, ProblemKind};
-use crate::guidance::{Guidance, MIGRATE_PODMAN_TO, MIGRATE_ROOTLESS};
+use crate::guidance::Guidance;
 use crate::journal::Journal;
 use crate::journal::id::argument;
-use crate::journal::record::RunKind;
 use crate::preflight::transient::check_nobody_holds;
 
 /// Refuses to undo a run of which a user had everything, where something of that may be the user's doing; or a run that
@@ -50,18 +49,13 @@ pub(in crate::engine) fn refuse_changed(
 
 /// What can be done instead of undoing a run.
 pub(in crate::engine) fn not_undone(journal: &Journal) -> String {
-    let other_way = match journal.takes_over() {
-        true => {
-            let command = match journal.header.command {
-                RunKind::PodmanRevert => MIGRATE_PODMAN_TO,
-                _ => MIGRATE_ROOTLESS,
-            };
-            format!(
-                "A rollback does not give a user what root's daemon wrote. `idshift {command} USER` gives that user all \
-                 there is now"
-            )
-        }
-        false => NOT_UNDONE.into(),
+    let way_back = journal.header.command.way_back();
+    let other_way = match way_back.filter(|_| journal.takes_over()) {
+        Some(command) => format!(
+            "A rollback does not give a user what root's daemon wrote. `idshift {command} USER` gives that user all there is \
+             now"
+        ),
+        None => NOT_UNDONE.into(),
     };
     match Steps::can_be_redone(journal) {
         true => format!(

@@ -70,7 +70,7 @@ pub enum ManifestLineError {
     #[error("the file is empty")]
     Empty,
     /// Written by a later version.
-    #[error("is in format {0}, this idshift reads up to {FORMAT}")]
+    #[error("is in format {0}, this idshift reads format {FORMAT}")]
     Newer(u64),
     /// It is no JSON, or its fields are not those of its kind.
     #[error(transparent)]

@@ -84,7 +84,7 @@ pub struct ChangeLine {
     pub before: Ownership,
     /// What it would get.
     pub after: Ownership,
-    /// Flags that are cleared while it is changed, and set again after (format 2).
+    /// Flags that are cleared while it is changed, and set again after.
     #[serde(default, skip_serializing_if = "Flags::is_empty")]
     pub flags: Flags,
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::guidance::{self, CommandOptions};
+use super::run_kind::RunKind;
 use crate::idmap::{Direction, IdMap};
 use crate::journal::line_error::LineError;
 use crate::journal::name::Name;
@@ -34,18 +34,14 @@ pub struct Header {
     pub walk: WalkOptions,
     /// The journal is complete before the first change, and there is no walk: the run applies a
     /// reviewed manifest or the plan of a migration.
-    #[serde(
-        default,
-        alias = "from_manifest",
-        skip_serializing_if = "std::ops::Not::not"
-    )]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub listed_first: bool,
     /// Number of steps that are taken before any owner is changed, and undone after all owners are
-    /// restored (format 3).
+    /// restored.
     #[serde(default, skip_serializing_if = "is_none")]
     pub steps_before: usize,
     /// The trees are a user's. They are taken away from that user first, and their owners are changed only if nothing
-    /// in them was changed since then, when they began to be read (format 6).
+    /// in them was changed since then, when they began to be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unchanged_since: Option<Timestamp>,
 }
@@ -81,135 +77,6 @@ impl Header {
     }
 }
 
-/// The subcommand of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum RunKind {
-    /// `idshift shift`
-    Shift,
-    /// `idshift prepare`
-    Prepare,
-    /// `idshift docker migrate`
-    DockerMigrate,
-    /// `idshift docker revert`
-    DockerRevert,
-    /// `idshift docker rebase`
-    DockerRebase,
-    /// `idshift docker migrate` into the rootless daemon of a user
-    DockerToRootless,
-    /// `idshift docker revert` from there
-    DockerFromRootless,
-    /// `idshift podman migrate`
-    PodmanMigrate,
-    /// `idshift podman revert`
-    PodmanRevert,
-    /// A subcommand that this version does not know.
-    Other {
-        /// Its name in the record.
-        name: String,
-        /// Whether its trees belong to a service.
-        is_of_service: bool,
-    },
-}
-
-impl RunKind {
-    /// Whether the trees belong to a service that must be stopped during the run.
-    pub fn is_of_service(&self) -> bool {
-        match self {
-            RunKind::Shift | RunKind::Prepare => false,
-            RunKind::DockerMigrate
-            | RunKind::DockerRevert
-            | RunKind::DockerRebase
-            | RunKind::DockerToRootless
-            | RunKind::DockerFromRootless
-            | RunKind::PodmanMigrate
-            | RunKind::PodmanRevert => true,
-            RunKind::Other { is_of_service, .. } => *is_of_service,
-        }
-    }
-
-    /// Which of the options that messages name the subcommand has.
-    pub fn options(&self) -> CommandOptions {
-        let guarded = CommandOptions {
-            immutable: true,
-            outside_links: true,
-            ..CommandOptions::default()
-        };
-        match self {
-            RunKind::Shift | RunKind::Prepare => CommandOptions {
-                exclude: true,
-                keep_going: true,
-                ..guarded
-            },
-            RunKind::DockerMigrate | RunKind::DockerRevert => CommandOptions {
-                keep_going: true,
-                undated: *self == RunKind::DockerRevert,
-                ..guarded
-            },
-            RunKind::DockerRebase | RunKind::DockerToRootless | RunKind::PodmanMigrate => guarded,
-            // A user may have made the file immutable, or linked it.
-            RunKind::DockerFromRootless | RunKind::PodmanRevert | RunKind::Other { .. } => {
-                CommandOptions::default()
-            }
-        }
-    }
-
-    /// The format that a record of such a run is in: a program that knows no attributes of overlayfs must not undo one
-    /// that moved some.
-    pub fn format(&self) -> u32 {
-        match self {
-            RunKind::DockerToRootless
-            | RunKind::DockerFromRootless
-            | RunKind::PodmanMigrate
-            | RunKind::PodmanRevert => 6,
-            _ => 1,
-        }
-    }
-
-    /// As records, JSON and messages have it.
-    pub fn name(&self) -> &str {
-        match self {
-            RunKind::Shift => "shift",
-            RunKind::Prepare => "prepare",
-            RunKind::DockerMigrate => "docker migrate",
-            RunKind::DockerRevert => "docker revert",
-            RunKind::DockerRebase => "docker rebase",
-            RunKind::DockerToRootless => guidance::MIGRATE_ROOTLESS,
-            RunKind::DockerFromRootless => guidance::REVERT_ROOTLESS,
-            RunKind::PodmanMigrate => guidance::MIGRATE_PODMAN,
-            RunKind::PodmanRevert => guidance::REVERT_PODMAN,
-            RunKind::Other { name, .. } => name,
-        }
-    }
-}
-
-impl From<String> for RunKind {
-    fn from(name: String) -> RunKind {
-        let known = [
-            RunKind::Shift,
-            RunKind::Prepare,
-            RunKind::DockerMigrate,
-            RunKind::DockerRevert,
-            RunKind::DockerRebase,
-            RunKind::DockerToRootless,
-            RunKind::DockerFromRootless,
-            RunKind::PodmanMigrate,
-            RunKind::PodmanRevert,
-        ];
-        let known = known.into_iter().find(|known| known.name() == name);
-        known.unwrap_or_else(|| RunKind::Other {
-            is_of_service: (name.starts_with("docker ") || name.starts_with("podman ")),
-            name,
-        })
-    }
-}
-
-impl From<RunKind> for String {
-    fn from(kind: RunKind) -> String {
-        kind.name().to_string()
-    }
-}
-
 /// Which inodes a walk visits, and how it handles failures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalkOptions {
@@ -225,25 +92,12 @@ pub struct WalkOptions {
     /// No id counts as already shifted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub assume_unshifted: bool,
-    /// Inodes that have names outside of the trees are changed too. Older journals do not say.
+    /// Inodes that have names outside of the trees are changed too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outside_links: bool,
-    /// Immutable and append-only flags are cleared for a change and set again (format 2).
+    /// Immutable and append-only flags are cleared for a change and set again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clear_flags: bool,
-}
-
-impl WalkOptions {
-    /// The format of the record of such a run: a program that does not know flags must not undo a
-    /// run that cleared some.
-    pub fn format(&self) -> u32 {
-        let is_text = |glob: &Name| std::str::from_utf8(&glob.0).is_ok();
-        match (self.exclude.iter().all(is_text), self.clear_flags) {
-            (false, _) => 6,
-            (true, true) => 2,
-            (true, false) => 1,
-        }
-    }
 }
 
 fn is_none(count: &usize) -> bool {

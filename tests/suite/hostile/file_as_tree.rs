@@ -59,6 +59,10 @@ fn links_count_as_in_a_directory() {
         .exits(2)
         .says("is the same file as")
         .says("Name one of them, and add --allow-outside-links");
+    // Where no leave is needed, none is proposed.
+    let verified = idshift.run([&["verify", "--map", MAP][..], &names].concat());
+    let verified = verified.exits(2).says("Name one of them");
+    assert!(!verified.text().contains("--allow-outside-links"));
     idshift
         .shift_with(&file, &["--allow-outside-links"])
         .exits(0);

@@ -321,6 +321,25 @@ fn a_unit_comes_and_goes_with_its_mount() {
     assert_eq!((mounted_at(&dir).len(), units().len()), (0, 1));
     run(&["umount"]).exits(4).says("systemctl disable");
     script(0);
+    // The record of a mount is root's alone, and cannot be removed while its directory is read-only: the unit is gone by then.
+    let records = "/run/idshift/mounts";
+    run(&["umount", "--keep-unit"]).exits(0);
+    run(&persist).exits(0);
+    sh("umount", [&dir]);
+    sh("mount", ["--bind", records, records]);
+    sh("mount", ["-o", "remount,ro,bind", records]);
+    let left = run(&["umount", "--json"]).exits(3).json();
+    assert!(
+        left["left"]
+            .as_str()
+            .unwrap()
+            .contains("Read-only file system"),
+        "{left}"
+    );
+    assert!(left["unit"].is_string(), "{left}");
+    assert_eq!(units(), [""; 0]);
+    sh("umount", [records]);
+    run(&persist).exits(0);
     // What systemd runs when such a unit is stopped.
     run(&["umount", "--keep-unit"]).exits(0);
     run(&["umount"]).exits(0);

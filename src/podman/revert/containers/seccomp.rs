@@ -4,13 +4,12 @@
 //! `pkg/seccomp`), and keeps them in its row.
 
 use std::collections::HashSet;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fs::file_ops::read_file;
+use crate::podman::conf_file;
 use crate::podman::revert::members::{all, is_empty, is_unset};
 use crate::store_move::MoveError;
 
@@ -87,9 +86,8 @@ impl Profile {
     pub fn of_host() -> Result<Option<Profile>, MoveError> {
         for file in FILES {
             let path = Path::new(file);
-            let (bytes, _) = match read_file(rustix::fs::CWD, path.as_os_str().as_bytes()) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                result => result.map_err(MoveError::io(path))?,
+            let Some(bytes) = conf_file::of_system(path)? else {
+                continue;
             };
             let profile = serde_json::from_slice(&bytes).map_err(|error| {
                 let why = format!(
