@@ -4,7 +4,7 @@
 //! Errors and findings choose a kind. The words are not in `cli`, because a reason is text before `cli` sees it: a
 //! manifest keeps reasons, the JSON has them, and the commands for Docker and volumes quote errors of the layers below.
 
-use std::fmt;
+use thiserror::Error;
 
 /// A command, as records and messages name it.
 pub const MIGRATE_ROOTLESS: &str = "docker migrate --rootless";
@@ -55,90 +55,151 @@ impl CommandOptions {
     }
 }
 
-/// What the operator can do. Paths and journals are given as a command line or a sentence names them.
-#[derive(Clone, Copy, Debug)]
+/// What the operator can do, as the end of an error or a finding. Paths and journals are given as a command line or a
+/// sentence names them.
+#[derive(Clone, Copy, Debug, Error)]
 pub enum Guidance<'a> {
     /// Of a tree that a login account works with.
+    #[error("add --allow-home if you mean this one")]
     AllowHome,
     /// Of one inode of a login account.
+    #[error("--allow-home shifts it too")]
     AllowHomeOfInode,
     /// Of a path of the operating system.
+    #[error("Name another directory, or add --allow-system-path if you mean this one")]
     AllowSystemPath,
     /// Of a tree that is in use.
+    #[error("add --allow-in-use if these processes can continue while owners change")]
     AllowInUse,
     /// Of a tree of which it cannot be told whether it is in use.
+    #[error("--allow-in-use skips this check")]
     AllowUnknownUse,
     /// The same, where the command has no option for it.
+    #[error("Is /proc mounted? `mount -t proc proc /proc`, then run this again")]
     MountProc,
     /// Of an inode that has names outside of the tree.
+    #[error("add --allow-outside-links")]
     AllowOutsideLinks,
     /// The same, of an inode with this path, where the command has these options.
+    #[error("{}", find_outside_links(.0, *.1))]
     FindOutsideLinks(&'a str, CommandOptions),
     /// Of an inode whose names keep moving, where the command has these options.
+    #[error("Stop what changes the tree, {}", or_allow_outside_links(*.0))]
     StopMovingLinks(CommandOptions),
     /// Of a map whose sides meet, before a run: nothing of this tree was shifted.
+    #[error("If you know that nothing below {0} was shifted before, add --assume-unshifted")]
     AssumeUnshifted(&'a str),
     /// The same, where the tree is only looked at: all of it was.
+    #[error("If you know that everything below {0} was shifted, add --assume-shifted")]
     AssumeShifted(&'a str),
     /// Of an inode that is immutable (`i`) or append-only (`a`), where the command has these options.
+    #[error("{}", clear_flag(*.0, .1, *.2))]
     ClearFlag(char, &'a str, CommandOptions),
     /// Of a mount point in the tree.
+    #[error("--cross-mounts includes what is mounted there")]
     CrossMounts,
     /// Of something in the tree that cannot be changed.
+    #[error("leave it out with --exclude")]
     LeaveOut,
     /// The same, of something with this path.
+    #[error("Leave it out with --exclude {0}")]
     LeaveOutPath(&'a str),
     /// The same, of something that is mounted below the tree.
+    #[error("leave it out with --exclude, or run without --cross-mounts")]
     LeaveOutMount,
     /// Of inodes that cannot be shifted, after what happens then.
+    #[error("unless --keep-going is given")]
     KeepGoing,
     /// The same, of a manifest that can be applied.
+    #[error("and `idshift shift --from-manifest` would be refused, unless --keep-going is given")]
     ApplyKeepsGoing,
     /// Of data that somebody else had since.
+    #[error("--force does not help")]
     NotForced,
     /// Of a tree in which names changed during a run.
+    #[error(
+        "Stop what changes the tree, then run the same `idshift shift` again: it shifts what is left"
+    )]
     ShiftAgain,
     /// The same, where ids do not tell what is shifted.
+    #[error(
+        "The ids do not tell what is shifted: undo the run with `idshift rollback`, stop what changes the tree, \
+         then shift it again"
+    )]
     RollBackAndShiftAgain,
     /// The same, of a run that works out everything before it begins.
+    #[error("Stop what changes the tree, then run the same command again")]
     RunAgain,
     /// Of a process that may not change owners.
+    #[error("--dry-run works without root, if it can read the files")]
     DryRunWithoutRoot,
     /// Of a data-root of Docker.
+    #[error("`idshift docker migrate --data-root {0}` migrates it")]
     MigrateDataRoot(&'a str),
     /// Of the root of a remapped daemon, with the data-root that it is in.
+    #[error(
+        "Of a remapped root, name directories of volumes only: {0}/volumes/NAME/_data. `idshift docker audit \
+         --data-root {1}` tells what is there"
+    )]
     RemappedRoot(&'a str, &'a str),
     /// Of a directory in which no file can be put into place.
+    #[error("Write the file there by hand, and run this without --write-daemon-json")]
     WriteDaemonJsonByHand,
     /// Of a manifest that does not fit.
+    #[error("Make a new one with `idshift shift --dry-run --manifest FILE`")]
     NewManifest,
     /// Of a file that is none of what a report is made of.
+    #[error(
+        "A report is made of a manifest (`--dry-run --manifest FILE`), a journal (`idshift journal list`) \
+         or the output of `idshift docker audit --json`"
+    )]
     SourcesOfReport,
     /// Of a place for journals that cannot be used.
+    #[error("Name another directory with --journal-dir DIR")]
     OtherJournalDir,
     /// Of a place for journals that others can write in.
+    #[error(
+        "If it is this directory itself, run `chown root: {0} && chmod 0700 {0}`; else name another one with \
+         --journal-dir DIR"
+    )]
     PrivateJournalDir(&'a str),
     /// Of a journal that is not where it was looked for.
+    #[error("Use the same --journal-dir as for the run")]
     JournalDirOfRun,
     /// Of a name that no journal in this directory has.
+    #[error("`idshift journal list --journal-dir {0}` lists the journals")]
     ListJournals(&'a str),
     /// Of a journal that holds nothing, in this directory.
+    #[error("`idshift journal prune --journal-dir {0}` removes the file")]
     PruneJournals(&'a str),
     /// Of this journal, damaged behind so many frames.
+    #[error("`idshift rollback --up-to {0} {1}` undoes only these")]
     UndoWholeFrames(u32, &'a str),
     /// Of a tree whose journal is lost.
+    #[error("`idshift verify --map MAP PATH` tells whether a tree is shifted")]
     IsShifted,
     /// Of a number of frames in which there is no change.
+    #[error(
+        "--up-to takes 2 or more, and only for a damaged journal: `idshift journal check` names the number"
+    )]
     FramesToUndo,
     /// Of a journal that can be undone; as a command line names it.
+    #[error("`idshift rollback {0}` undoes all of it")]
     Rollback(&'a str),
     /// The command that undoes what can be undone; the journal as a command line names it.
+    #[error("`idshift rollback --force {0}`")]
     ForcedRollback(&'a str),
     /// Of a map that lacks ranges for ids with this letter.
+    #[error("add --map {0}:0:100000:65536, or use b: for uids and gids")]
     AddToMap(char),
     /// Of a map with more ranges than the kernel takes.
+    #[error("Leave out some ranges of --map")]
     LeaveOutRanges,
     /// Of a user who has no range.
+    #[error(
+        "Either name the map: --map b:0:HOST:SIZE (for example --map b:0:100000:65536), or give the user a range: \
+         usermod --add-sub{kind}s 100000-165535 {user}"
+    )]
     NameMapOrGiveRange {
         /// `uid` or `gid`.
         kind: &'a str,
@@ -146,176 +207,52 @@ pub enum Guidance<'a> {
         user: &'a str,
     },
     /// Of a user whose ranges engines read differently.
+    #[error("Put them in order, or name the map that the engine uses: --map b:CONTAINER:HOST:SIZE")]
     OrderOrNameMap,
     /// Of a file with the ranges of several users.
+    #[error("Name the user whose lines in /etc/subuid and /etc/subgid count: --subid USER")]
     NameUserOfLines,
     /// Of options that are relative to the ids of a user.
+    #[error("Name the user whose rootless Podman it is: --subid USER")]
     NameUserOfPodman,
     /// Of an inode of a root that was remapped by a mount, of which times do not tell whose it is; where the command has
     /// these options.
+    #[error("{}", undated(*.0))]
     Undated(CommandOptions),
 }
 
-impl fmt::Display for Guidance<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Guidance::AllowHome => "add --allow-home if you mean this one",
-            Guidance::AllowHomeOfInode => "--allow-home shifts it too",
-            Guidance::AllowSystemPath => {
-                "Name another directory, or add --allow-system-path if you mean this one"
-            }
-            Guidance::AllowInUse => {
-                "add --allow-in-use if these processes can continue while owners change"
-            }
-            Guidance::AllowUnknownUse => "--allow-in-use skips this check",
-            Guidance::MountProc => {
-                "Is /proc mounted? `mount -t proc proc /proc`, then run this again"
-            }
-            Guidance::AllowOutsideLinks => "add --allow-outside-links",
-            Guidance::CrossMounts => "--cross-mounts includes what is mounted there",
-            Guidance::LeaveOut => "leave it out with --exclude",
-            Guidance::LeaveOutMount => "leave it out with --exclude, or run without --cross-mounts",
-            Guidance::KeepGoing => "unless --keep-going is given",
-            Guidance::ApplyKeepsGoing => {
-                "and `idshift shift --from-manifest` would be refused, unless --keep-going is given"
-            }
-            Guidance::NotForced => "--force does not help",
-            Guidance::ShiftAgain => {
-                "Stop what changes the tree, then run the same `idshift shift` again: it shifts what is left"
-            }
-            Guidance::RunAgain => "Stop what changes the tree, then run the same command again",
-            Guidance::RollBackAndShiftAgain => {
-                "The ids do not tell what is shifted: undo the run with `idshift rollback`, stop what changes the tree, \
-                 then shift it again"
-            }
-            Guidance::DryRunWithoutRoot => "--dry-run works without root, if it can read the files",
-            Guidance::WriteDaemonJsonByHand => {
-                "Write the file there by hand, and run this without --write-daemon-json"
-            }
-            Guidance::NewManifest => {
-                "Make a new one with `idshift shift --dry-run --manifest FILE`"
-            }
-            Guidance::SourcesOfReport => {
-                "A report is made of a manifest (`--dry-run --manifest FILE`), a journal (`idshift journal list`) \
-                 or the output of `idshift docker audit --json`"
-            }
-            Guidance::OtherJournalDir => "Name another directory with --journal-dir DIR",
-            Guidance::FramesToUndo => {
-                "--up-to takes 2 or more, and only for a damaged journal: `idshift journal check` names the number"
-            }
-            Guidance::IsShifted => {
-                "`idshift verify --map MAP PATH` tells whether a tree is shifted"
-            }
-            Guidance::JournalDirOfRun => "Use the same --journal-dir as for the run",
-            Guidance::LeaveOutRanges => "Leave out some ranges of --map",
-            Guidance::OrderOrNameMap => {
-                "Put them in order, or name the map that the engine uses: --map b:CONTAINER:HOST:SIZE"
-            }
-            Guidance::NameUserOfLines => {
-                "Name the user whose lines in /etc/subuid and /etc/subgid count: --subid USER"
-            }
-            Guidance::NameUserOfPodman => "Name the user whose rootless Podman it is: --subid USER",
-            Guidance::Undated(options) if options.undated => {
-                "To decide for all such files at once: `idshift docker revert --undated keep` keeps their owners (containers \
-                 had these ids before the migration); `idshift docker revert --undated give-back` gives them back to root \
-                 (the daemon created them after it)"
-            }
-            Guidance::Undated(_) => {
-                "Give each such file its right owner with chown, then run this again"
-            }
-            other => return other.fmt_with_names(f),
-        };
-        f.write_str(text)
+fn find_outside_links(path: &str, options: CommandOptions) -> String {
+    let find = format!("`find DIR -xdev -samefile {path}`");
+    match options.outside_links {
+        true => {
+            format!("{find} finds them below DIR; --allow-outside-links shifts it anyway")
+        }
+        false => format!("Remove the other links: {find} lists those below DIR"),
     }
 }
 
-impl Guidance<'_> {
-    /// Those that name a path, a journal, a user or a map.
-    fn fmt_with_names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Guidance::FindOutsideLinks(path, options) if options.outside_links => write!(
-                f,
-                "`find DIR -xdev -samefile {path}` finds them below DIR; --allow-outside-links shifts it anyway"
-            ),
-            Guidance::FindOutsideLinks(path, _) => write!(
-                f,
-                "Remove the other links: `find DIR -xdev -samefile {path}` lists those below DIR"
-            ),
-            Guidance::StopMovingLinks(options) if options.outside_links => {
-                write!(
-                    f,
-                    "Stop what changes the tree, or {}",
-                    Guidance::AllowOutsideLinks
-                )
-            }
-            Guidance::StopMovingLinks(_) => {
-                f.write_str("Stop what changes the tree, then run this again")
-            }
-            Guidance::AssumeUnshifted(path) => write!(
-                f,
-                "If you know that nothing below {} was shifted before, add --assume-unshifted",
-                path
-            ),
-            Guidance::AssumeShifted(path) => write!(
-                f,
-                "If you know that everything below {} was shifted, add --assume-shifted",
-                path
-            ),
-            Guidance::ClearFlag(letter, path, options) if options.immutable => write!(
-                f,
-                "`chattr -{letter} {path}` or --immutable=clear allows the change"
-            ),
-            Guidance::ClearFlag(letter, path, _) => {
-                write!(f, "clear the flag as root: `chattr -{letter} {path}`")
-            }
-            Guidance::LeaveOutPath(path) => {
-                write!(f, "Leave it out with --exclude {}", path)
-            }
-            Guidance::MigrateDataRoot(path) => write!(
-                f,
-                "`idshift docker migrate --data-root {}` migrates it",
-                path
-            ),
-            Guidance::RemappedRoot(root, top) => write!(
-                f,
-                "Of a remapped root, name directories of volumes only: {root}/volumes/NAME/_data. `idshift docker audit \
-                 --data-root {top}` tells what is there"
-            ),
-            Guidance::PrivateJournalDir(path) => write!(
-                f,
-                "If it is this directory itself, run `chown root: {path} && chmod 0700 {path}`; else name \
-                another one with --journal-dir DIR",
-                path = path
-            ),
-            Guidance::ListJournals(dir) => write!(
-                f,
-                "`idshift journal list --journal-dir {}` lists the journals",
-                dir
-            ),
-            Guidance::PruneJournals(dir) => write!(
-                f,
-                "`idshift journal prune --journal-dir {}` removes the file",
-                dir
-            ),
-            Guidance::UndoWholeFrames(frames, journal) => write!(
-                f,
-                "`idshift rollback --up-to {frames} {}` undoes only these",
-                journal
-            ),
-            Guidance::Rollback(journal) => {
-                write!(f, "`idshift rollback {journal}` undoes all of it")
-            }
-            Guidance::ForcedRollback(journal) => write!(f, "`idshift rollback --force {journal}`"),
-            Guidance::AddToMap(letter) => write!(
-                f,
-                "add --map {letter}:0:100000:65536, or use b: for uids and gids"
-            ),
-            Guidance::NameMapOrGiveRange { kind, user } => write!(
-                f,
-                "Either name the map: --map b:0:HOST:SIZE (for example --map b:0:100000:65536), or give the user a \
-                 range: usermod --add-sub{kind}s 100000-165535 {user}"
-            ),
-            _ => Ok(()),
+fn or_allow_outside_links(options: CommandOptions) -> String {
+    match options.outside_links {
+        true => format!("or {}", Guidance::AllowOutsideLinks),
+        false => "then run this again".into(),
+    }
+}
+
+fn clear_flag(letter: char, path: &str, options: CommandOptions) -> String {
+    let chattr = format!("`chattr -{letter} {path}`");
+    match options.immutable {
+        true => format!("{chattr} or --immutable=clear allows the change"),
+        false => format!("clear the flag as root: {chattr}"),
+    }
+}
+
+fn undated(options: CommandOptions) -> &'static str {
+    match options.undated {
+        true => {
+            "To decide for all such files at once: `idshift docker revert --undated keep` keeps their owners (containers \
+             had these ids before the migration); `idshift docker revert --undated give-back` gives them back to root \
+             (the daemon created them after it)"
         }
+        false => "Give each such file its right owner with chown, then run this again",
     }
 }
