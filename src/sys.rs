@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sched::CloneFlags;
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
-use rustix::ioctl::{Getter, Opcode};
+use rustix::ioctl::{Getter, Opcode, Setter};
 use rustix::mount::MountAttrFlags;
 
 /// Closes the descriptors `first` to `last` (`close_range(2)`, Linux 5.9), all of which the caller owns and
@@ -232,14 +232,40 @@ struct FsXattr {
     rest: [u32; 3],
 }
 
+fn fs_xattr(file: BorrowedFd<'_>) -> rustix::io::Result<FsXattr> {
+    const FS_IOC_FSGETXATTR: Opcode = rustix::ioctl::opcode::read::<FsXattr>(b'X', 31);
+    // SAFETY: the call fills a structure of this size, of which every bit pattern is a value.
+    unsafe { rustix::ioctl::ioctl(file, Getter::<FS_IOC_FSGETXATTR, FsXattr>::new()) }
+}
+
 /// The project id of an inode, and whether what comes into the directory gets it (`FS_XFLAG_PROJINHERIT`).
 pub(crate) fn project_id(file: BorrowedFd<'_>) -> io::Result<(u32, bool)> {
     const FS_XFLAG_PROJINHERIT: u32 = 0x200;
-    const FS_IOC_FSGETXATTR: Opcode = rustix::ioctl::opcode::read::<FsXattr>(b'X', 31);
-    // SAFETY: the call fills a structure of this size, of which every bit pattern is a value.
-    let found: FsXattr =
-        unsafe { rustix::ioctl::ioctl(file, Getter::<FS_IOC_FSGETXATTR, FsXattr>::new())? };
+    let found = fs_xattr(file)?;
     Ok((found.project, found.flags & FS_XFLAG_PROJINHERIT != 0))
+}
+
+/// Makes an inode immutable or append-only, or no more so, and leaves its other flags alone.
+pub(crate) fn set_protecting_flags(
+    file: BorrowedFd<'_>,
+    immutable: bool,
+    append_only: bool,
+) -> rustix::io::Result<()> {
+    const FS_XFLAG_IMMUTABLE: u32 = 0x8;
+    const FS_XFLAG_APPEND: u32 = 0x10;
+    const FS_IOC_FSSETXATTR: Opcode = rustix::ioctl::opcode::write::<FsXattr>(b'X', 32);
+    let mut wanted = fs_xattr(file)?;
+    for (flag, is_set) in [
+        (FS_XFLAG_IMMUTABLE, immutable),
+        (FS_XFLAG_APPEND, append_only),
+    ] {
+        match is_set {
+            true => wanted.flags |= flag,
+            false => wanted.flags &= !flag,
+        }
+    }
+    // SAFETY: the call reads a structure of this size.
+    unsafe { rustix::ioctl::ioctl(file, Setter::<FS_IOC_FSSETXATTR, FsXattr>::new(wanted)) }
 }
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);

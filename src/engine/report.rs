@@ -1,5 +1,6 @@
 //! What a run did.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -61,6 +62,9 @@ pub type OwnerChange = ((u32, u32), (u32, u32));
 /// Problems and new inodes are listed by path up to this many; the rest are counted.
 pub const MOST_LISTED: usize = 1000;
 
+/// Owners are counted apart up to this many: a container chooses how many there are.
+pub const MOST_OWNERS: usize = 1 << 16;
+
 /// Counts of one run, or of one thread's part of it.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -100,6 +104,8 @@ pub struct Stats {
     pub kinds: HashMap<FileType, u64>,
     /// Changed inodes by owners.
     pub owners: HashMap<OwnerChange, u64>,
+    /// Changed inodes with other owners than the first [`MOST_OWNERS`] that were met.
+    pub with_more_owners: u64,
     /// What was left as it is, the first of them; before those that are not there, all others.
     pub problems: Vec<Problem>,
     /// Mount points not crossed, the first of them.
@@ -121,7 +127,16 @@ impl Stats {
         self.changed += count;
         *self.kinds.entry(transition.file_type).or_default() += count;
         let owners = ((before.uid, before.gid), (after.uid, after.gid));
-        *self.owners.entry(owners).or_default() += count;
+        self.count_owners(owners, count);
+    }
+
+    fn count_owners(&mut self, owners: OwnerChange, count: u64) {
+        let has_room = self.owners.len() < MOST_OWNERS;
+        match self.owners.entry(owners) {
+            Entry::Occupied(mut known) => *known.get_mut() += count,
+            Entry::Vacant(new) if has_room => _ = new.insert(count),
+            Entry::Vacant(_) => self.with_more_owners += count,
+        }
     }
 
     /// Counts an inode left as it is.
@@ -156,6 +171,7 @@ impl Stats {
         Stats {
             changed: 0,
             owners: HashMap::new(),
+            with_more_owners: 0,
             kinds: HashMap::new(),
             ..self
         }
@@ -190,8 +206,9 @@ impl Stats {
             *self.kinds.entry(kind).or_default() += count;
         }
         for (owners, count) in other.owners {
-            *self.owners.entry(owners).or_default() += count;
+            self.count_owners(owners, count);
         }
+        self.with_more_owners += other.with_more_owners;
         other
             .problems
             .into_iter()
@@ -364,6 +381,21 @@ mod tests {
         assert_eq!(stats.problems.len(), MOST_LISTED);
         let names: Vec<_> = stats.problems.iter().map(|it| it.path.to_str()).collect();
         assert_eq!(names[..4], ["second", "first", "0", "1"].map(Some));
+    }
+
+    #[test]
+    fn a_container_with_many_owners_takes_no_memory() {
+        let mut all = Stats::default();
+        let mut thread = Stats::default();
+        for n in 0..MOST_OWNERS as u32 {
+            all.count_owners(((n, 0), (n + 100_000, 0)), 1);
+            thread.count_owners(((n, 1), (n + 100_000, 1)), 2);
+        }
+        all.count_owners(((7, 0), (100_007, 0)), 5);
+        all.add(thread);
+        assert_eq!(all.owners.len(), MOST_OWNERS);
+        assert_eq!(all.owners[&((7, 0), (100_007, 0))], 6);
+        assert_eq!(all.with_more_owners, 2 * MOST_OWNERS as u64);
     }
 
     #[test]

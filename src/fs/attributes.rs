@@ -43,6 +43,12 @@ pub enum ReadError {
     /// A capability that this program cannot restore byte for byte.
     #[error("security.capability: {0}")]
     Capability(CapabilityError),
+    /// Attributes of overlayfs cannot be found among so many.
+    #[error(
+        "has more names of extended attributes than the kernel lists (64 KiB), and those of overlayfs may be among them. \
+         Remove some of its attributes with `setfattr -x NAME`"
+    )]
+    TooManyNames,
 }
 
 /// The `Ownership` of a pinned inode whose `Stat` is already known.
@@ -101,12 +107,20 @@ impl Present {
         overlay: false,
     };
 
-    /// Whether it has one of them.
+    /// It has more names than the kernel lists: each has to be asked for.
+    const UNKNOWN: Present = Present {
+        acl: true,
+        default_acl: true,
+        capability: true,
+        overlay: true,
+    };
+
+    /// Whether it has one of them, or may have.
     pub fn any(self) -> bool {
         self != Present::NONE
     }
 
-    /// Whether it has any of overlayfs.
+    /// Whether it has any of overlayfs, or may have.
     pub fn overlay(self) -> bool {
         self.overlay
     }
@@ -170,8 +184,12 @@ fn list(
         Err(Errno::OPNOTSUPP) => Ok(Present::NONE),
         Err(Errno::RANGE) => {
             let mut large = vec![0u8; LONGEST_LIST];
-            let len = call(&mut large).map_err(|errno| system("listxattr", errno))?;
-            Ok(Present::in_list(&large[..len]))
+            match call(&mut large) {
+                Ok(len) => Ok(Present::in_list(&large[..len])),
+                // xfs and btrfs keep more names than the kernel lists.
+                Err(Errno::TOOBIG) => Ok(Present::UNKNOWN),
+                Err(errno) => Err(system("listxattr", errno)),
+            }
         }
         Err(errno) => Err(system("listxattr", errno)),
     }
@@ -182,7 +200,12 @@ fn read_xattrs(pin: &PinnedFile, present: Present) -> Result<OwnershipXattrs, Re
         if !wanted {
             return Ok(None);
         }
-        value(pin, attribute)?
+        let bytes = match value(pin, attribute) {
+            // Nothing says that it is there: the filesystem keeps no ACLs.
+            Err(errno) if errno == Errno::OPNOTSUPP && present == Present::UNKNOWN => None,
+            bytes => bytes.map_err(|errno| system("getxattr", errno))?,
+        };
+        bytes
             .map(|bytes| Acl::decode(&bytes))
             .transpose()
             .map_err(|error| ReadError::Acl {
@@ -193,7 +216,8 @@ fn read_xattrs(pin: &PinnedFile, present: Present) -> Result<OwnershipXattrs, Re
     let acl_access = acl(present.acl, ACCESS_ACL, "system.posix_acl_access")?;
     let default_acl = acl(present.default_acl, DEFAULT_ACL, "system.posix_acl_default")?;
     let capability = match present.capability {
-        true => value(pin, CAPABILITY)?
+        true => value(pin, CAPABILITY)
+            .map_err(|errno| system("getxattr", errno))?
             .map(|bytes| Capability::decode(&bytes))
             .transpose()
             .map_err(ReadError::Capability)?,
@@ -208,10 +232,9 @@ fn read_xattrs(pin: &PinnedFile, present: Present) -> Result<OwnershipXattrs, Re
 }
 
 /// The bytes of one attribute; `None` if it was removed since it was listed.
-fn value(pin: &PinnedFile, attribute: &CStr) -> Result<Option<Vec<u8>>, ReadError> {
+fn value(pin: &PinnedFile, attribute: &CStr) -> rustix::io::Result<Option<Vec<u8>>> {
     let name = os_str(attribute);
     pin.with_proc_path(|path| xattr::get_deref(os_str(path), name).map_err(|error| errno(&error)))
-        .map_err(|errno| system("getxattr", errno))
 }
 
 /// The crate's errors are the kernel's answers.

@@ -78,8 +78,15 @@ fn change(
     bits.set(IFlags::APPEND, flags.append_only);
     let file = open(pin, file_type)?;
     let now = rustix::fs::ioctl_getflags(&file)?;
+    const FS_NOCOMP_FL: IFlags = IFlags::from_bits_retain(0x400);
     match set(now, bits) {
         wanted if wanted == now => Ok(()),
+        // btrfs writes its property `btrfs.compression` anew for FS_IOC_SETFLAGS, with the algorithm of the mount
+        // (`btrfs_fileattr_set`), and passes over it for FS_IOC_FSSETXATTR.
+        wanted if now.intersects(IFlags::COMPRESSED | FS_NOCOMP_FL) => {
+            let has = |flag| wanted.contains(flag);
+            sys::set_protecting_flags(file.as_fd(), has(IFlags::IMMUTABLE), has(IFlags::APPEND))
+        }
         wanted => rustix::fs::ioctl_setflags(&file, wanted),
     }
 }

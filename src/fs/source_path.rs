@@ -44,7 +44,7 @@ impl SourcePath {
     }
 
     /// Whether `other` is this place, or lies below it.
-    fn holds(&self, other: &SourcePath) -> bool {
+    pub fn holds(&self, other: &SourcePath) -> bool {
         let [path, other_path] =
             [self, other].map(|place| Path::new(OsStr::from_bytes(&place.path)));
         self.device == other.device && other_path.starts_with(path)

@@ -81,7 +81,9 @@ pub fn stat(handle: impl AsFd) -> rustix::io::Result<Stat> {
 
 /// `statx(2)` of a name in a directory.
 pub fn stat_at(dir: impl AsFd, name: &CStr, flags: AtFlags) -> rustix::io::Result<Stat> {
-    let flags = flags | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    // Not STATX_DONT_SYNC: CephFS answers with owners that another client has changed since, and FUSE tells the creation
+    // time only if somebody else has asked for it.
+    let flags = flags | AtFlags::NO_AUTOMOUNT;
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | MOUNT_ID;
     rustix::fs::statx(dir, name, flags, wanted).map(|statx| Stat::from(&statx))
 }

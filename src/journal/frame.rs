@@ -97,6 +97,9 @@ pub enum Damaged {
     /// The length of its lines is missing, or larger than any frame.
     #[error("its size is missing or too large")]
     Size,
+    /// The disk cannot read it; with the message of the kernel.
+    #[error("{0}")]
+    Unreadable(String),
     /// zstd cannot decompress it; with the message of zstd.
     #[error("{0}")]
     Zstd(String),

@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use super::file::Journal;
 use super::id::{DEFAULT_PLACE, LATEST, SUFFIX, id_of, number_of};
 use super::last_id::LastId;
 use super::safe_path::{self, Distrust};
-use crate::fs::{Root, root};
+use crate::fs::source_path::SourcePath;
+use crate::fs::{PinnedFile, Root, mountinfo, root};
 
 /// Suffix of a journal file that has no header yet.
 pub(super) const NEW: &str = ".new";
@@ -101,9 +103,19 @@ impl Store {
     pub fn check_outside(&self, roots: &[Root]) -> Result<(), StoreError> {
         let real = std::fs::canonicalize(self.nearest()).map_err(|error| self.io(error))?;
         let ancestor_ids = root::ancestor_ids_of(&real).map_err(|error| self.io(error))?;
+        let mounts = mountinfo::of_this_thread().map_err(|error| self.io(error))?;
+        let source = PinnedFile::exactly(&real)
+            .map_err(io::Error::from)
+            .and_then(|pin| SourcePath::of(pin.as_fd(), &real, &mounts))
+            .map_err(|error| self.io(error))?;
+        let shows_it = |root: &Root| {
+            let tree = SourcePath::of(root.pin.as_fd(), &root.path, &mounts).unwrap_or_default();
+            tree.zip(source.as_ref())
+                .is_some_and(|(tree, source)| tree.holds(source))
+        };
         match roots
             .iter()
-            .find(|root| ancestor_ids.contains(&root.ancestor_ids[0]))
+            .find(|root| ancestor_ids.contains(&root.ancestor_ids[0]) || shows_it(root))
         {
             Some(root) => Err(StoreError::InsideTree {
                 path: self.place.clone(),

@@ -18,6 +18,7 @@ pub fn read_overlay(pin: &PinnedFile, file_type: FileType) -> Result<OverlayXatt
     let len = match pin.with_proc_path(|path| rustix::fs::listxattr(path, &mut list)) {
         Ok(len) => len,
         Err(Errno::OPNOTSUPP) => 0,
+        Err(Errno::TOOBIG) => return Err(ReadError::TooManyNames),
         Err(errno) => return Err(system("listxattr", errno)),
     };
     let mut found = Vec::new();

@@ -1,6 +1,9 @@
 //! Where frames lie in the file, and whether they are whole.
 
+use std::io;
 use std::os::unix::fs::FileExt;
+
+use rustix::io::Errno;
 
 use super::FrameReader;
 use crate::journal::JournalError;
@@ -41,6 +44,20 @@ impl FrameReader<'_> {
         &self,
         number: u32,
     ) -> Result<Result<NextFrame, Damaged>, JournalError> {
+        match self.read_frame(number) {
+            // What is before it can be undone. Without the header nothing can.
+            Err(error) if number > 0 && is_of_disk(&error) => {
+                Ok(Err(Damaged::Unreadable(error.to_string())))
+            }
+            Err(source) => Err(JournalError::Io {
+                path: self.path.to_path_buf(),
+                source,
+            }),
+            Ok(found) => Ok(found),
+        }
+    }
+
+    fn read_frame(&self, number: u32) -> io::Result<Result<NextFrame, Damaged>> {
         // More than a frame that was cut off has behind it of allocated space.
         const BEHIND: u64 = 64 << 20;
         let rest = self.length - self.offset;
@@ -57,14 +74,14 @@ impl FrameReader<'_> {
         Ok(frame::decode(number, self.offset, &seen))
     }
 
-    fn bytes(&self, len: u64) -> Result<Vec<u8>, JournalError> {
+    fn bytes(&self, len: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; len as usize];
-        self.file
-            .read_exact_at(&mut bytes, self.offset)
-            .map_err(|source| JournalError::Io {
-                path: self.path.to_path_buf(),
-                source,
-            })?;
+        self.file.read_exact_at(&mut bytes, self.offset)?;
         Ok(bytes)
     }
+}
+
+/// Whether a read failed because of a sector that cannot be read.
+fn is_of_disk(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::IO.raw_os_error())
 }

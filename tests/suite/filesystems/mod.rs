@@ -1,3 +1,4 @@
+mod attributes;
 mod borders;
 mod fuse;
 mod idmapped_mounts;

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::support::journal::{HEAD, frame, frames, journalled, lines};
-use crate::support::{Numbers, Snapshot, assert_same, long, output};
+use crate::support::{Numbers, Snapshot, assert_same, long, output, trace};
+use nix::errno::Errno;
 
 #[test]
 fn zstdcat_and_jq_read_it() {
@@ -214,6 +215,34 @@ fn a_bad_frame_is_named_and_stops_a_rollback() {
         kept[all[bad].end..] == it.bytes[all[bad].end..],
         "all of it is kept"
     );
+}
+
+/// EIO of each read that has a byte of one frame in it: what is before that frame can be undone.
+#[test]
+fn a_frame_that_the_disk_cannot_read_is_named() {
+    let it = journalled();
+    let there = Snapshot::of(&it.tree);
+    let all = frames(&it.bytes);
+    let bad = all.len() / 2;
+    let lost = all[bad].start as u64 + 40;
+    let run = |more: &[&str]| {
+        let journal = it.journal.to_str().unwrap();
+        let command = it.idshift.command([more, &[journal]].concat());
+        trace::run_failing(&command, |call| {
+            let [_, _, len, offset, ..] = call.args;
+            let is_journal = || call.inode().is_some_and(|path| path == it.journal);
+            let is_lost = call.name == "pread64" && (offset..offset + len).contains(&lost);
+            (is_lost && is_journal()).then_some(Errno::EIO)
+        })
+    };
+    let up_to = format!("idshift rollback --up-to {bad} ");
+    run(&["journal", "check"])
+        .exits(3)
+        .says(&format!("frame {bad}"));
+    run(&["rollback"]).exits(4).says(&up_to);
+    assert_same(&there, &Snapshot::of(&it.tree), "after the refusal");
+    run(&["rollback", "--up-to", &bad.to_string()]).exits(0);
+    assert!(!there.differing_inodes(&Snapshot::of(&it.tree)).is_empty());
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn members(report: &Report, manifest: Option<&Path>) -> Value {
         "problems": problems(&stats.problems),
         "would_refuse": would_refuse(&report.would_refuse),
         "owners": owners,
+        "with_more_owners": stats.with_more_owners,
         "elapsed_s": report.elapsed.as_secs_f64(),
     })
 }

@@ -34,8 +34,13 @@ pub(super) fn owners(text: &mut String, report: &Report) {
         .get(MOST_OWNERS..)
         .filter(|others| !others.is_empty())
     {
-        let sum: u64 = others.iter().map(|(_, n)| **n).sum();
-        let what = format!("{} more owners", count(others.len() as u64));
+        let sum = others.iter().map(|(_, n)| **n).sum::<u64>() + stats.with_more_owners;
+        let least = if stats.with_more_owners > 0 {
+            "over "
+        } else {
+            ""
+        };
+        let what = format!("{least}{} more owners", count(others.len() as u64));
         rows.push(vec![what, String::new(), String::new(), count(sum)]);
     }
     let _ = write!(text, "\n{}", table(&rows));
