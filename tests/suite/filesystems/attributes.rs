@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::mounted::Mounted;
-use crate::support::{Idshift, Kind, Snapshot, TestFs, assert_same, output, sh};
+use crate::support::{Idshift, Kind, PYTHON, Snapshot, TestFs, assert_same, output, sh};
 
 /// What a program writes.
 fn text(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
@@ -28,7 +28,14 @@ fn compression_of_an_immutable_file_stays() {
     fs::write(&file, "content").unwrap();
     let property = ["-n", "btrfs.compression", "-v", "zstd"].map(OsStr::new);
     sh("setfattr", property.into_iter().chain([file.as_os_str()]));
-    sh("chattr", ["+i".as_ref(), file.as_os_str()]);
+    // `chattr +i` would write it anew, too.
+    let immutable = "import fcntl, os, sys\n\
+                     file = os.open(sys.argv[1], os.O_RDONLY)\n\
+                     fcntl.ioctl(file, 0x401C5820, bytes([8]) + bytes(27))  # FS_IOC_FSSETXATTR, FS_XFLAG_IMMUTABLE";
+    sh(
+        PYTHON,
+        ["-c".as_ref(), immutable.as_ref(), file.as_os_str()],
+    );
     assert_eq!(attribute(&file, "btrfs.compression"), "zstd");
     let flags = text("lsattr", [file.as_os_str()]);
     let idshift = Idshift::new();
