@@ -67,6 +67,13 @@ const MOUNT_ID: StatxFlags = StatxFlags::MNT_ID.union(StatxFlags::from_bits_reta
 /// `STATX_ATTR_MOUNT_ROOT` (Linux 5.8).
 const MOUNT_ROOT: StatxAttributes = StatxAttributes::MOUNT_ROOT;
 
+impl Stat {
+    /// Its hard links, where it has more than one. What a filesystem counts for a directory are no names.
+    pub fn hard_links(&self) -> Option<u32> {
+        (self.nlink > 1 && self.file_type != FileType::Directory).then_some(self.nlink)
+    }
+}
+
 impl PinnedFile {
     /// Reads the pinned inode's numbers. Triggers no automount.
     pub fn stat(&self) -> rustix::io::Result<Stat> {

@@ -20,7 +20,7 @@ use crate::engine::hardlinks::Deferred;
 use crate::engine::policy::Rule;
 use crate::engine::sinks::Sink;
 use crate::engine::visitor::{Candidate, ShiftVisitor};
-use crate::engine::{ProblemKind, Stats};
+use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::dir_guard::tick;
 use crate::fs::threads::on_threads;
 use crate::fs::walk::{Visit, walk};
@@ -123,8 +123,8 @@ fn verify_some<S: Sink>(visitor: &mut ShiftVisitor<'_, S>, some: &[Deferred]) ->
                         return None;
                     }
                 }
-                Verified::Here(_) if has_two_owners(visitor.context(), inode) => {
-                    if leave_two_owners(visitor, inode).is_break() {
+                Verified::Here(here) if has_two_owners(visitor.context(), inode) => {
+                    if leave_two_owners(visitor, inode, here.stat.hard_links()).is_break() {
                         return None;
                     }
                 }
@@ -169,12 +169,18 @@ fn has_two_owners(context: &WalkContext<'_>, inode: &Deferred) -> bool {
 fn leave_two_owners<S: Sink>(
     visitor: &mut ShiftVisitor<'_, S>,
     inode: &Deferred,
+    links: Option<u32>,
 ) -> ControlFlow<()> {
     let first = &inode.names[0];
     let name = first.iter().next().unwrap_or_default();
     let reason =
         "has hard links in two trees that get different owners. Make a copy of it in one of them";
-    visitor.record_left(ProblemKind::Failed, &first.dir, name, reason.into())
+    let problem = Problem {
+        path: visitor.context().path(&first.dir, name),
+        kind: ProblemKind::Failed,
+        reason: reason.into(),
+    };
+    visitor.record_left_links(problem, links)
 }
 
 /// Decides on an inode whose names did not change meanwhile.

@@ -237,7 +237,7 @@ impl Sink for JournalSink<'_> {
             identity,
             transition,
             held: pin,
-            nlink: _,
+            links: _,
         } = decision;
         self.batch.push(dir, name, identity, transition);
         self.pins.push(pin);

@@ -14,7 +14,6 @@ use crate::fs::DirPath;
 use crate::guidance::Guidance;
 use crate::journal::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
 use crate::journal::{Transition, name};
-use crate::ownership::FileType;
 
 /// Writes what would change into a manifest that all threads share; without one it only counts.
 pub struct ManifestSink<'a> {
@@ -191,10 +190,10 @@ impl Sink for ManifestSink<'_> {
             self.lines
                 .extend_from_slice(digits.format(identity.born).as_bytes());
         }
-        if decision.nlink > 1 && decision.transition.file_type != FileType::Directory {
+        if let Some(links) = decision.links {
             self.lines.extend_from_slice(b",\"links\":");
             self.lines
-                .extend_from_slice(digits.format(decision.nlink).as_bytes());
+                .extend_from_slice(digits.format(links).as_bytes());
         }
         self.transition(decision.transition);
         match self.lines.len() >= MANIFEST_BUFFER {
@@ -203,7 +202,7 @@ impl Sink for ManifestSink<'_> {
         }
     }
 
-    fn left(&mut self, problem: &Problem) {
+    fn left(&mut self, problem: &Problem, links: Option<u32>) {
         let note = match problem.kind {
             ProblemKind::Unmapped => "unmapped",
             ProblemKind::Failed | ProblemKind::Protected => "failed",
@@ -211,6 +210,7 @@ impl Sink for ManifestSink<'_> {
         };
         self.line(&ManifestLine::Note(NoteLine {
             path: LinePath::new(problem.path.as_os_str().as_encoded_bytes()),
+            links,
             note: note.into(),
             reason: problem.reason.clone(),
         }));
@@ -219,6 +219,7 @@ impl Sink for ManifestSink<'_> {
     fn mount(&mut self, path: &Path) {
         self.line(&ManifestLine::Note(NoteLine {
             path: LinePath::new(path.as_os_str().as_encoded_bytes()),
+            links: None,
             note: "mount".into(),
             reason: format!("is a mount point; {}", Guidance::CrossMounts),
         }));

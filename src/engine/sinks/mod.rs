@@ -27,8 +27,8 @@ pub struct Decision<'d, H> {
     pub name: &'d [u8],
     /// The inode.
     pub identity: Identity,
-    /// Its hard links.
-    pub nlink: u32,
+    /// Its hard links, where it has more than one.
+    pub links: Option<u32>,
     /// What it is, and what it becomes.
     pub transition: Transition,
     /// Its pin, where the sink needs it.
@@ -74,8 +74,8 @@ pub trait Sink {
         decision: Decision<'_, Self::Held>,
     ) -> ControlFlow<()>;
 
-    /// An inode that is left as it is.
-    fn left(&mut self, _problem: &Problem) {}
+    /// An inode that is left as it is, and its hard links, where it is known to have more than one.
+    fn left(&mut self, _problem: &Problem, _links: Option<u32>) {}
 
     /// A mount point that is not crossed.
     fn mount(&mut self, _path: &Path) {}

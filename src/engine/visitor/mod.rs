@@ -74,8 +74,16 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         reason: String,
     ) -> ControlFlow<()> {
         let path = self.walk.path(dir, name);
-        let problem = Problem { path, kind, reason };
-        self.sink.left(&problem);
+        self.record_left_links(Problem { path, kind, reason }, None)
+    }
+
+    /// An inode of which it is known how many hard links it has.
+    pub(super) fn record_left_links(
+        &mut self,
+        problem: Problem,
+        links: Option<u32>,
+    ) -> ControlFlow<()> {
+        self.sink.left(&problem, links);
         self.walk.record_problem(&mut self.stats, problem)
     }
 
@@ -102,6 +110,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         mut candidate: Candidate<'_>,
     ) -> ControlFlow<()> {
         self.stats.seen += 1;
+        let links = candidate.entry.stat.hard_links();
         let transition = match decide(self.walk, dir, &mut candidate) {
             Verdict::Change(transition) => transition,
             Verdict::Stays => {
@@ -109,7 +118,8 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
                 return ControlFlow::Continue(());
             }
             Verdict::Left(kind, reason) => {
-                return self.record_left(kind, dir, candidate.name, reason);
+                let path = self.walk.path(dir, candidate.name);
+                return self.record_left_links(Problem { path, kind, reason }, links);
             }
             Verdict::LinkedOutside(names) => {
                 return self.linked_outside(dir, candidate.name, names);
@@ -123,7 +133,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             dir,
             name: candidate.name,
             identity: candidate.entry.stat.identity,
-            nlink: candidate.entry.stat.nlink,
+            links,
             transition,
             held,
         };

@@ -1,6 +1,6 @@
 //! What a file says of each path.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use indexmap::IndexSet;
@@ -40,8 +40,8 @@ pub struct Side {
     /// Most inodes of a tree share a few states.
     states: IndexSet<State>,
     pub entries: BTreeMap<Vec<u8>, usize>,
-    /// Paths whose inode may be listed elsewhere by another of its hard links.
-    linked: HashSet<Vec<u8>>,
+    /// Paths whose inode has several hard links, and may be listed by another of them elsewhere: how many.
+    linked: BTreeMap<Vec<u8>, u32>,
     pub steps: BTreeSet<String>,
 }
 
@@ -72,7 +72,10 @@ impl Side {
         let entries = std::mem::take(&mut self.entries).into_iter();
         self.entries = entries.map(|(path, state)| (below(path), state)).collect();
         let linked = std::mem::take(&mut self.linked);
-        self.linked = linked.into_iter().map(below).collect();
+        self.linked = linked
+            .into_iter()
+            .map(|(path, links)| (below(path), links))
+            .collect();
         self.settings.remove("trees");
     }
 
@@ -80,12 +83,10 @@ impl Side {
     fn linked_and_not_in<'s>(
         &'s self,
         other: &Side,
-    ) -> impl Iterator<Item = (&'s Vec<u8>, &'s State)> {
-        let alone = self
-            .entries
-            .iter()
-            .filter(|(path, _)| self.linked.contains(*path) && !other.entries.contains_key(*path));
-        alone.filter_map(|(path, state)| Some((path, self.states.get_index(*state)?)))
+    ) -> impl Iterator<Item = (&'s Vec<u8>, (&'s State, u32))> {
+        let alone = self.linked.iter();
+        let alone = alone.filter(|(path, _)| !other.entries.contains_key(*path));
+        alone.filter_map(|(path, links)| Some((path, (self.state(path)?, *links))))
     }
 
     fn add(&mut self, path: Vec<u8>, state: State) {
@@ -102,15 +103,15 @@ impl Side {
 }
 
 /// Removes from both what they list by different names: an inode with several hard links is listed
-/// by the one that was found first, and two walks find them in different orders. Returns their
-/// number.
+/// by the one that was found first, and two walks find them in different orders. Such inodes have the
+/// same state and as many links. Returns their number.
 pub fn take_out_linked(a: &mut Side, b: &mut Side) -> u64 {
-    let mut by_state: HashMap<&State, Vec<&Vec<u8>>> = HashMap::new();
-    for (path, state) in b.linked_and_not_in(a) {
-        by_state.entry(state).or_default().push(path);
+    let mut alike: HashMap<(&State, u32), Vec<&Vec<u8>>> = HashMap::new();
+    for (path, inode) in b.linked_and_not_in(a) {
+        alike.entry(inode).or_default().push(path);
     }
-    let pairs = a.linked_and_not_in(b).filter_map(|(path, state)| {
-        let other = by_state.get_mut(state)?.pop()?;
+    let pairs = a.linked_and_not_in(b).filter_map(|(path, inode)| {
+        let other = alike.get_mut(&inode)?.pop()?;
         Some((path.clone(), other.clone()))
     });
     let pairs: Vec<_> = pairs.collect();
@@ -150,15 +151,14 @@ fn of_manifest(path: &Path) -> Result<Side, ReportError> {
                     held: change.flags,
                 };
                 let path = change.path.bytes().map_err(bad)?;
-                if change.links.is_some() {
-                    side.linked.insert(path.clone());
-                }
+                let linked = change.links.map(|links| (path.clone(), links));
+                side.linked.extend(linked);
                 side.add(path, State::Change(transition));
             }
             ManifestLine::Note(note) => {
                 let path = note.path.bytes().map_err(bad)?;
-                // A note does not say how many hard links there are.
-                side.linked.insert(path.clone());
+                let linked = note.links.map(|links| (path.clone(), links));
+                side.linked.extend(linked);
                 side.add(path, State::Left(note.note, note.reason));
             }
             ManifestLine::Step(step) => _ = side.steps.insert(one_line(&step.describe(&roots))),

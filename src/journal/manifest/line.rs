@@ -95,6 +95,9 @@ pub struct NoteLine {
     /// Absolute path.
     #[serde(flatten)]
     pub path: LinePath,
+    /// Its hard links, where it has more than one; the others are not listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<u32>,
     /// What kind of trouble: `unmapped`, `failed`, `mount`.
     pub note: String,
     /// Why, for people.

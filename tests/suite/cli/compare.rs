@@ -201,3 +201,79 @@ fn journals_and_audits_are_compared_with_their_kind_only() {
     let volumes = differences(&run);
     assert!(volumes.iter().any(|[what, ..]| what == "volumes"), "{run}");
 }
+
+/// A file of an owner, and its other names.
+fn linked(dir: &Path, names: &[&str], owner: u32) {
+    fs::create_dir_all(dir).unwrap();
+    let first = dir.join(names[0]);
+    fs::write(&first, "x").unwrap();
+    chown(&first, Some(owner), None).unwrap();
+    for name in &names[1..] {
+        fs::hard_link(&first, dir.join(name)).unwrap();
+    }
+}
+
+/// The manifests of two trees that are alike, but for what `fill` makes of each, compared.
+fn diff_of_two<T>(fill: impl Fn(&Path, usize) -> T) -> Run {
+    let fs = TestFs::new(Kind::Ext4);
+    let idshift = Idshift::new();
+    let manifests = [0, 1].map(|n| {
+        let top = fs.path().join(format!("host{n}"));
+        for dir in ["a", "b"] {
+            fs::create_dir_all(top.join(dir)).unwrap();
+        }
+        let _kept = fill(&top, n);
+        manifest(&idshift, &fs, &top, &format!("{n}.jsonl"))
+    });
+    diff(&idshift, &manifests[0], &manifests[1])
+}
+
+/// Each manifest lists it once, by whichever of its names was found first.
+#[test]
+fn an_inode_is_the_same_by_another_of_its_hard_links() {
+    // One that has no owner in the map, and one that is shifted.
+    for owner in [70_000, 33] {
+        let fs = TestFs::new(Kind::Ext4);
+        let idshift = Idshift::new();
+        let top = fs.path().join("top");
+        linked(&top, &["x", "y"], owner);
+        let first = manifest(&idshift, &fs, &top, "a.jsonl");
+        let text = fs::read_to_string(&first).unwrap();
+        let (listed, other) = match text.contains("/top/x\"") {
+            true => ("/top/x\"", "/top/y\""),
+            false => ("/top/y\"", "/top/x\""),
+        };
+        let second = fs.path().join("b.jsonl");
+        fs::write(&second, text.replace(listed, other)).unwrap();
+        let run = diff(&idshift, &first, &second).exits(0);
+        assert_eq!(run.json()["same"], true, "{owner}: {run}");
+    }
+}
+
+/// Two paths are no hard links of one inode where neither has another, or they have not as many.
+#[test]
+fn other_inodes_of_equal_states_are_different() {
+    let unmapped = diff_of_two(|top, n| match n {
+        0 => linked(&top.join("a"), &["x"], 70_000),
+        _ => linked(&top.join("b"), &["y"], 70_000),
+    });
+    let mount = diff_of_two(|top, n| {
+        let point = top.join(["a/x", "b/y"][n]);
+        fs::create_dir(&point).unwrap();
+        TestFs::mount_inside(Kind::Tmpfs, &point)
+    });
+    for run in [unmapped.exits(3), mount.exits(3)] {
+        let found = differences(&run);
+        let names: Vec<&str> = found.iter().map(|[what, ..]| &what[..]).collect();
+        assert_eq!(names, ["a/x", "b/y"], "{run}");
+    }
+    for owner in [33, 70_000] {
+        let run = diff_of_two(|top, n| match n {
+            0 => linked(&top.join("a"), &["x", "y"], owner),
+            _ => linked(&top.join("b"), &["x", "y", "z"], owner),
+        });
+        let run = run.exits(3);
+        assert_eq!(run.count("only_in_a"), 1, "{owner}: {run}");
+        assert_eq!(run.count("only_in_b"), 1, "{owner}: {run}");
+    }
+}
