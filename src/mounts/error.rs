@@ -53,6 +53,18 @@ pub enum MountError {
         /// Where.
         path: PathBuf,
     },
+    /// The mount point lies in an idmapped mount.
+    #[error(
+        "{path}: lies in the idmapped mount on {point}. Take a TARGET outside of it, or unmount that one: \
+         `idshift umount {word}`",
+        path = escaped(path), point = escaped(point), word = shell_word(point)
+    )]
+    Inside {
+        /// Where the mount would be.
+        path: PathBuf,
+        /// The mount point of the other one.
+        point: PathBuf,
+    },
     /// What is mounted below would not be seen.
     #[error(
         "{path}: {list} mounted below it, and would not be seen in the mount, which shows one filesystem. `umount` it, or \

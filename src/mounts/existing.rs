@@ -1,9 +1,9 @@
 //! The mount that is there already.
 
 use super::planned_mount::PlannedMount;
-use super::request::{MountRequest, mount_map};
+use super::request::{MountRequest, OwnerPair, mount_map};
 use super::{MountError, record};
-use crate::fs::containing_mount::is_idmapped;
+use crate::fs::containing_mount::{ContainingMount, is_idmapped, mount_of};
 use crate::fs::idmapped_mount::MountIdentity;
 use crate::fs::{Root, mountinfo};
 use crate::idmap::MountMap;
@@ -14,14 +14,9 @@ pub(super) fn existing(
     source: &Root,
     at: &Root,
 ) -> Result<Option<PlannedMount>, MountError> {
-    let is_mapped = |root: &Root| {
-        let mounts = mountinfo::of_this_thread();
-        mounts
-            .and_then(|mounts| is_idmapped(&root.pin, &mounts))
-            .map_err(MountError::io(&root.path))
-    };
     let is_in_place = source.path == at.path;
-    if !is_mapped(at)? {
+    let mounts = mountinfo::of_this_thread().map_err(MountError::io(&at.path))?;
+    if !is_idmapped(&at.pin, &mounts).map_err(MountError::io(&at.path))? {
         // What is seen through one cannot be shown with other owners once more; the kernel says so.
         return Ok(None);
     }
@@ -29,26 +24,32 @@ pub(super) fn existing(
     let known = record::records_for(&at.path)?;
     let known = known.iter().find(|one| one.identity().is(&there));
     let Some(known) = known.filter(|one| one.source.as_path() == source.path) else {
-        // It is no mount of its own, but lies in one.
-        let is_mount = at.pin.stat().is_ok_and(|stat| stat.mount_root);
-        return match is_in_place && !is_mount {
-            true => Ok(None),
-            false => Err(MountError::There {
-                path: at.path.clone(),
+        let path = at.path.clone();
+        return match (mount_of(&at.pin, &mounts), is_in_place) {
+            (Ok(ContainingMount::Listed(mount)), _) if mount.point == path => {
+                Err(MountError::There { path })
+            }
+            // It is no mount of its own, but lies in one.
+            (_, true) => Ok(None),
+            (Ok(ContainingMount::Listed(mount)), false) => Err(MountError::Inside {
+                point: mount.point.clone(),
+                path,
             }),
+            (_, false) => Err(MountError::There { path }),
         };
     };
     let stat = at.pin.stat();
     let stat = stat.map_err(|errno| MountError::io(&at.path)(errno.into()))?;
     let back = known.map.on_disk(stat.uid, stat.gid);
     let on_disk = (back.0.unwrap_or(stat.uid), back.1.unwrap_or(stat.gid));
-    let (map, owner) = mount_map(request, on_disk);
-    // By default, `--owner` means whoever had the path when it was mounted.
-    let is_same = map == known.map || (owner.is_some() && has_owner(request, &known.map));
-    if !is_same || request.read_only != known.read_only {
+    let owner = match mount_map(request, on_disk) {
+        (map, owner) if map == known.map => Some(owner),
+        _ => owner_when_mounted(request, &known.map).map(Some),
+    };
+    let Some(owner) = owner.filter(|_| request.read_only == known.read_only) else {
         let path = at.path.clone();
         return Err(MountError::There { path });
-    }
+    };
     let again = |root: &Root| {
         let again = root.try_clone();
         again.map_err(|errno| MountError::io(&root.path)(errno.into()))
@@ -67,19 +68,19 @@ pub(super) fn existing(
     }))
 }
 
-/// Whether another owner on disk is seen as this container user, and all else is as the map says.
-fn has_owner(request: &MountRequest, map: &MountMap) -> bool {
-    let Some(owner) = request.owner else {
-        return false;
-    };
+/// By default, `--owner` means whoever had the path when it was mounted: that owner, where the map shows them as the
+/// container's user, and all else as without `--owner`.
+fn owner_when_mounted(request: &MountRequest, map: &MountMap) -> Option<OwnerPair> {
+    let owner = request.owner.filter(|owner| owner.on_disk.is_none())?;
     let exchange = MountMap::exchange(&request.map);
-    let (uid, gid) = exchange.visible(owner.container.0, owner.container.1);
-    let (Some(uid), Some(gid)) = (uid, gid) else {
-        return false;
+    let (Some(uid), Some(gid)) = exchange.visible(owner.container.0, owner.container.1) else {
+        return None;
     };
     let (Some(uid), Some(gid)) = map.on_disk(uid, gid) else {
-        return false;
+        return None;
     };
     // Where nobody is swapped, everybody is seen as the map says: nobody was asked for.
-    (uid, gid) != owner.container && exchange.swapped((uid, gid), owner.container) == *map
+    let is_it =
+        (uid, gid) != owner.container && exchange.swapped((uid, gid), owner.container) == *map;
+    is_it.then_some(((uid, gid), owner.container))
 }

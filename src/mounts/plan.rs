@@ -4,11 +4,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use super::MountError;
 use super::existing::existing;
 use super::planned_mount::PlannedMount;
 use super::record::{self, MountRecord};
 use super::request::{MountRequest, mount_map};
-use super::{MountError, unit::Unit};
+use super::unit::{BootMount, Unit};
 use crate::fs::idmapped_mount::{DetachedMount, MountOptions, Unmounting, unmount};
 use crate::fs::mount_view::View;
 use crate::fs::{PinnedFile, Root, Stat, attributes, mountinfo};
@@ -163,8 +164,13 @@ impl PlannedMount {
     ///
     /// # Errors
     /// A unit cannot name the paths.
-    pub fn unit(&self) -> Result<Unit, MountError> {
-        Unit::of(self)
+    pub fn unit(&self, store: &Store) -> Result<Unit, MountError> {
+        Unit::of(self, store)
+    }
+
+    /// What a unit that is there mounts at each boot.
+    pub fn at_boot(&self) -> Option<BootMount> {
+        BootMount::of(self)
     }
 
     /// Mounts it: the whole mount, or none. That no run works on the files, and none has ended half-way, is made sure of

@@ -1,5 +1,6 @@
 //! The systemd unit that makes a mount at each boot (`systemd.unit(5)`, `systemd.service(5)`, `systemd-escape(1)`).
 
+mod command;
 mod name;
 
 use std::fs;
@@ -19,9 +20,16 @@ use crate::fs::PinnedFile;
 use crate::fs::escape::shell_word;
 use crate::fs::file_ops::open_regular;
 use crate::host::systemd_unit::{program_of_root, quoted, quoted_path, specifiers};
+use crate::journal::Store;
+use crate::journal::id::DEFAULT_PLACE;
 
 /// Where an operator's units are.
 const DIRECTORY: &str = "/etc/systemd/system";
+
+/// What starts containers at boot: Docker; Podman's API and `--restart=always`; LXC (`lxc@.service` comes after it);
+/// Incus; LXD, also as a snap; Proxmox VE. One that a host does not have is not waited for (`systemd.unit(5)`).
+const BEFORE: &str = "docker.service podman.service podman-restart.service lxc.service incus.service lxd.service \
+                      snap.lxd.daemon.service pve-guests.service";
 
 /// How each begins that idshift has written.
 const MARK: &str = "# Made by `idshift mount --persist`";
@@ -45,21 +53,28 @@ pub fn is_systemd() -> bool {
 }
 
 impl Unit {
-    pub(super) fn of(mount: &PlannedMount) -> Result<Unit, MountError> {
+    pub(super) fn of(mount: &PlannedMount, store: &Store) -> Result<Unit, MountError> {
         let program = program_of_root()?;
         let (source, target) = (mount.source(), mount.target());
-        for path in [source, target, &program] {
+        let journal_dir = journal_dir(store)?;
+        let paths = [
+            Some(source),
+            Some(target),
+            Some(&program),
+            journal_dir.as_deref(),
+        ];
+        for path in paths.into_iter().flatten() {
             check_can_be_named(path)?;
         }
         let name = name_of(target)?;
-        let words = command_words(mount, &program);
-        let start: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let words = command::words(mount, &program, journal_dir.as_deref());
         let stop = format!(
             "{} umount --quiet --keep-unit",
             quoted(&program.to_string_lossy())
         );
         let mut paths = vec![quoted_path(source), quoted_path(target)];
         paths.dedup();
+        paths.extend(journal_dir.as_deref().map(quoted_path));
         let where_it_is = match mount.is_in_place() {
             true => "over itself".into(),
             false => format!("on {}", target.display()),
@@ -69,7 +84,7 @@ impl Unit {
              [Unit]\n\
              Description=Idmapped mount of {source} {where_it_is}\n\
              RequiresMountsFor={for_paths}\n\
-             Before=docker.service\n\
+             Before={BEFORE}\n\
              \n\
              [Service]\n\
              Type=oneshot\n\
@@ -82,7 +97,7 @@ impl Unit {
             source = specifiers(&source.to_string_lossy()),
             where_it_is = specifiers(&where_it_is),
             for_paths = paths.join(" "),
-            start = start.join(" "),
+            start = command::line(&words),
             stop_target = quoted(&target.to_string_lossy()),
         );
         let shell: Vec<String> = words
@@ -116,7 +131,7 @@ impl Unit {
         }
     }
 
-    /// Writes it and has systemd start it at each boot, before Docker.
+    /// Writes it and has systemd start it at each boot, before containers.
     ///
     /// # Errors
     /// What there was before, a unit or none, is there still.
@@ -166,6 +181,34 @@ fn is_foreign(path: &Path) -> bool {
 
 fn path_of(target: &Path) -> Option<PathBuf> {
     Some(Path::new(DIRECTORY).join(name_of(target).ok()?))
+}
+
+/// What a unit mounts on a path at each boot.
+#[derive(Clone, Debug)]
+pub struct BootMount {
+    /// The unit's file.
+    pub unit: PathBuf,
+    /// It is the mount that was asked for.
+    pub is_same: bool,
+}
+
+impl BootMount {
+    pub(super) fn of(mount: &PlannedMount) -> Option<BootMount> {
+        let unit = unit_for(mount.target()).filter(|_| is_systemd())?;
+        let text = fs::read_to_string(&unit).unwrap_or_default();
+        let is_same = command::makes(&text, mount);
+        Some(BootMount { unit, is_same })
+    }
+}
+
+/// Where runs have left journals, where that is not the default; a unit has no working directory.
+fn journal_dir(store: &Store) -> Result<Option<PathBuf>, MountError> {
+    let dir = store.place();
+    if dir == Path::new(DEFAULT_PLACE) {
+        return Ok(None);
+    }
+    let absolute = fs::canonicalize(dir).or_else(|_| std::path::absolute(dir));
+    absolute.map(Some).map_err(MountError::io(dir))
 }
 
 /// The unit's file for a mount on this path, where idshift has written one.
@@ -229,35 +272,6 @@ pub(super) fn check_removable(path: &Path, target: &Path) -> Result<(), MountErr
 fn writable(path: &Path) -> rustix::io::Result<()> {
     let how = (Access::WRITE_OK, AtFlags::EACCESS);
     rustix::fs::accessat(rustix::fs::CWD, path, how.0, how.1)
-}
-
-/// What makes the same mount again.
-fn command_words(mount: &PlannedMount, program: &Path) -> Vec<String> {
-    let mut words = vec![program.to_string_lossy().into_owned()];
-    words.extend(["mount", "--quiet"].map(String::from));
-    for line in mount.container_map.to_string().split(' ') {
-        words.extend(["--map".into(), line.into()]);
-    }
-    if let Some(((uid, gid), (container_uid, container_gid))) = mount.owner {
-        words.extend(["--owner".into(), format!("{container_uid}:{container_gid}")]);
-        words.extend(["--disk-owner".into(), format!("{uid}:{gid}")]);
-    }
-    let flags = [
-        (mount.read_only, "--read-only"),
-        (mount.allows.system_path, "--allow-system-path"),
-        (mount.allows.home, "--allow-home"),
-    ];
-    words.extend(
-        flags
-            .iter()
-            .filter(|(is_set, _)| *is_set)
-            .map(|(_, flag)| (*flag).to_string()),
-    );
-    words.push(mount.source().to_string_lossy().into_owned());
-    if !mount.is_in_place() {
-        words.push(mount.target().to_string_lossy().into_owned());
-    }
-    words
 }
 
 fn systemctl(args: &[&str]) -> Result<(), MountError> {

@@ -19,7 +19,7 @@ use crate::volume::user::ContainerUser;
     Examples:\n  \
     For a remapped container, until the next boot:\n    \
     idshift mount /srv/app\n  \
-    Also at each boot, before Docker starts:\n    \
+    Also at each boot, before containers are started:\n    \
     idshift mount --persist /srv/app\n  \
     Mounted at another path; the path itself stays as it is:\n    \
     idshift mount /home/ann/project /srv/project --owner 999:999\n  \
@@ -43,7 +43,7 @@ pub struct MountArgs {
     /// Mount read-only
     #[arg(long)]
     pub read_only: bool,
-    /// Also mount it at each boot before Docker starts, by a systemd unit
+    /// Also mount it at each boot before containers are started, by a systemd unit
     #[arg(long)]
     pub persist: bool,
     /// Mount nothing; test whether it can be mounted, and show what would be done

@@ -6,7 +6,7 @@ use console::style;
 use serde_json::json;
 
 pub use self::notes::named;
-use self::notes::notes;
+use self::notes::{notes, order_of_quadlet};
 use crate::cli::args::MountArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::{Invocation, path_value, would_refuse};
@@ -14,7 +14,7 @@ use crate::cli::output::text::{columns, one_line, path, shell_word};
 use crate::cli::output::{say, say_sentences, tell_sentences};
 use crate::idmap::{Direction, MountMap, Range};
 use crate::journal::Store;
-use crate::mounts::unit::{Unit, is_systemd};
+use crate::mounts::unit::{BootMount, Unit, is_systemd};
 use crate::mounts::{GivenOwner, MountRequest, PlannedMount};
 use crate::preflight::TransientBlocker;
 use crate::volume::user::ContainerUser;
@@ -40,13 +40,14 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         allow_home: args.allow_home,
     };
     let mut mount = PlannedMount::prepare(&request).map_err(Failure::refused)?;
-    let unit = args.persist.then(|| mount.unit()).transpose();
+    let store = Store::at(&args.store.journal_dir);
+    let unit = args.persist.then(|| mount.unit(&store)).transpose();
     let unit = unit.map_err(Failure::refused)?;
     if let Some(unit) = unit.as_ref().filter(|_| is_systemd()) {
         unit.check_writable().map_err(Failure::refused)?;
     }
     let was_there = mount.is_there();
-    let store = Store::at(&args.store.journal_dir);
+    let at_boot = mount.at_boot().filter(|_| unit.is_none());
     let would_refuse = match args.dry_run {
         true => mount.would_refuse(&store).map_err(Failure::refused)?,
         false => None,
@@ -54,7 +55,13 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     // Whoever says nothing needs no look at all processes.
     let notes = match args.output.quiet && !args.output.json {
         true => Vec::new(),
-        false => notes(&mount),
+        false => {
+            let order = unit.as_ref().zip(args.map.map_from.as_deref());
+            let order = order.and_then(|(unit, file)| order_of_quadlet(unit, file));
+            let mut notes = notes(&mount, at_boot.as_ref());
+            notes.extend(order);
+            notes
+        }
     };
     if !args.dry_run {
         mount.mount(&store).map_err(Failure::refused)?;
@@ -66,6 +73,7 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         mount: &mount,
         was_there,
         unit: unit.as_ref(),
+        at_boot,
         dry_run: args.dry_run,
         would_refuse,
     };
@@ -106,11 +114,16 @@ fn install(unit: &Unit, mount: &PlannedMount, was_there: bool) -> Result<(), Fai
     })
 }
 
+/// What a unit comes before.
+const ENGINES: &str = "Docker, Podman, LXC and Incus";
+
 /// What was done, or would be done.
 struct Said<'a> {
     mount: &'a PlannedMount,
     was_there: bool,
     unit: Option<&'a Unit>,
+    /// Of an earlier `--persist`.
+    at_boot: Option<BootMount>,
     dry_run: bool,
     would_refuse: Option<TransientBlocker>,
 }
@@ -150,13 +163,26 @@ impl Said<'_> {
 
     fn print_unit(&self) {
         let Some(unit) = self.unit else {
-            say!("  The mount lasts until the next boot; --persist makes it at every boot.");
+            match &self.at_boot {
+                None => {
+                    say!(
+                        "  The mount lasts until the next boot; --persist makes it at every boot."
+                    );
+                }
+                Some(there) if there.is_same => {
+                    let unit = path(&there.unit);
+                    say_sentences!(
+                        "  At each boot {unit} makes it, before {ENGINES} start containers."
+                    );
+                }
+                Some(_) => say!("  The mount lasts until the next boot."),
+            }
             return;
         };
         let would = if self.dry_run { "would make" } else { "makes" };
         if is_systemd() {
             say_sentences!(
-                "  At each boot {} {would} it, before Docker is started.",
+                "  At each boot {} {would} it, before {ENGINES} start containers.",
                 path(&unit.path)
             );
             if self.dry_run {
@@ -167,8 +193,8 @@ impl Said<'_> {
             }
         } else {
             say!(
-                "  This host was not started by systemd. Have this run at each boot, as root, before Docker is started\n  \
-                 (in the init script or service that starts dockerd, or in /etc/rc.local, if that runs before Docker):\n    {}",
+                "  This host was not started by systemd. Have this run at each boot, as root, before containers are started\n  \
+                 (in the init script or service that starts dockerd, or in /etc/rc.local, if that runs before it):\n    {}",
                 one_line(&unit.command)
             );
         }
@@ -179,6 +205,8 @@ impl Said<'_> {
         let ids = |(uid, gid): (Option<u32>, Option<u32>)| json!({"uid": uid, "gid": gid});
         let (uid, gid) = mount.on_disk;
         let unit = self.unit.filter(|_| is_systemd());
+        let there = self.at_boot.as_ref().filter(|there| there.is_same);
+        let unit_path = unit.map(|unit| &*unit.path);
         json!({
             "source": path_value(mount.source()),
             "target": path_value(mount.target()),
@@ -187,7 +215,7 @@ impl Said<'_> {
             "was_there": self.was_there,
             "on_disk": ids((Some(uid), Some(gid))),
             "seen": ids(mount.seen()),
-            "unit": unit.map(|unit| path_value(&unit.path)),
+            "unit": unit_path.or(there.map(|there| &*there.unit)).map(path_value),
             "unit_text": unit.map(|unit| &unit.text),
             "boot_command": self.unit.map(|unit| &unit.command),
             "notes": notes,

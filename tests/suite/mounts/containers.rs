@@ -82,6 +82,17 @@ fn a_remapped_container_uses_a_mounted_directory_as_a_plain_one_does() {
     assert_ne!(run("33:33", script).code, Some(0));
 }
 
+/// Services that start containers at boot, as the packages of Podman, LXC, Incus, LXD and Proxmox VE name them.
+const STARTERS: [&str; 7] = [
+    "podman",
+    "podman-restart",
+    "lxc",
+    "incus",
+    "lxd",
+    "snap.lxd.daemon",
+    "pve-guests",
+];
+
 #[test]
 fn a_persistent_mount_is_there_before_docker_after_a_reboot() {
     need_root();
@@ -97,7 +108,23 @@ fn a_persistent_mount_is_there_before_docker_after_a_reboot() {
             "run", "-d", "--restart=always", "--name", "web", "-u", "33:33", "-v", "/srv/app:/d", "tiny:1",
             "sh", "-c", "cat /d/file > /d/again-$(cat /proc/sys/kernel/random/boot_id) || touch /tmp/failed; sleep 1000",
         ]);
+        // Others that start containers, at a boot at which the mount is late.
+        let units = "/etc/systemd/system";
+        let late = format!("{units}/idshift-mount-srv-app.service.d/late.conf");
+        host.write(&late, "[Service]\nExecStartPre=/bin/sleep 2\n");
+        for other in STARTERS {
+            let look = format!("stat -c %%u /srv/app > /root/{other}");
+            let text = format!(
+                "[Service]\nType=oneshot\nExecStart=/bin/sh -c '{look}'\n[Install]\nWantedBy=multi-user.target\n"
+            );
+            host.write(&format!("{units}/{other}.service"), text);
+            host.sh(&format!("systemctl enable {other}.service"));
+        }
         host.reboot();
+        for other in STARTERS {
+            assert_eq!(host.sh(&format!("cat /root/{other}")), "100033", "{other}");
+        }
+        host.sh(&format!("rm {late}; systemctl daemon-reload"));
         let unit = host.sh("cd /etc/systemd/system; echo idshift-mount-*.service");
         assert_eq!(unit, "idshift-mount-srv-app.service");
         assert_eq!(host.sh(&format!("systemctl is-active {unit}")), "active");

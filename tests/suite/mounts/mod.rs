@@ -1,3 +1,4 @@
+mod at_boot;
 mod containers;
 mod hints;
 mod host;

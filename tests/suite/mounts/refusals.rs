@@ -116,6 +116,15 @@ fn what_is_mounted_already_is_refused() {
             .says("idmapped mount already");
     }
     assert_eq!(mounted_at(&at("data")), [""; 0]);
+    // What lies in such a mount is no mount point; the command that is named takes the right one down.
+    mount(&at("data"), &[&path("at")]).exits(0);
+    mount(&at("data/other"), &[&path("at/below")])
+        .exits(4)
+        .says(&format!("in the idmapped mount on {}. ", path("at")))
+        .says(&format!("`idshift umount {}`", path("at")));
+    umount(&at("at"), &[]).exits(0);
+    mount(&at("data/other"), &[&path("at")]).exits(0);
+    umount(&at("at"), &[]).exits(0);
 }
 
 #[test]
@@ -157,6 +166,18 @@ fn files_of_a_run_that_has_not_ended_are_not_mounted() {
         Run::of(command.arg(&scene.top))
     };
     mount().exits(4).says("is working on");
+    let mut persist = Command::new(Idshift::installed());
+    persist.args([
+        "mount",
+        "--map",
+        MAP,
+        "--persist",
+        "--dry-run",
+        "--json",
+        "--journal-dir",
+    ]);
+    let persist = Run::of(persist.arg(idshift.journals()).arg(&scene.top)).exits(0);
+    let at_boot = persist.json()["boot_command"].as_str().unwrap().to_string();
     let would_refuse = || {
         let mut command = idshift.command(["mount", "--dry-run", "--json", "--map", MAP]);
         let run = Run::of(command.arg(&scene.top)).exits(0);
@@ -166,6 +187,10 @@ fn files_of_a_run_that_has_not_ended_are_not_mounted() {
     child.kill().unwrap();
     child.wait().unwrap();
     mount().exits(4).says("idshift rollback");
+    // A boot finds the journal, too.
+    Run::of(Command::new("sh").args(["-c", &at_boot]))
+        .exits(4)
+        .says("idshift rollback");
     assert_eq!(would_refuse(), "unfinished-run");
     assert_eq!(mounted_at(&scene.top), [""; 0]);
     idshift.rollback();

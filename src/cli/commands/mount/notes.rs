@@ -1,13 +1,15 @@
 //! What a person should know of a mount.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::cli::output::text::{one_line, path};
 use crate::mounts::PlannedMount;
+use crate::mounts::unit::{BootMount, Unit};
 use crate::preflight::in_use::{Release, Use, container_name};
 
 /// All of it.
-pub(super) fn notes(mount: &PlannedMount) -> Vec<String> {
+pub(super) fn notes(mount: &PlannedMount, at_boot: Option<&BootMount>) -> Vec<String> {
     let mut notes = Vec::new();
     let (source, target) = (path(mount.source()), path(mount.target()));
     if mount.hides_something() {
@@ -34,6 +36,12 @@ pub(super) fn notes(mount: &PlannedMount) -> Vec<String> {
              range, you need no mount; `--owner UID:GID` shows them as that user's."
         ));
     }
+    if let Some(other) = at_boot.filter(|there| !there.is_same) {
+        notes.push(format!(
+            "At each boot {} makes another mount on {target}. To have this one at each boot, add --persist.",
+            path(&other.unit)
+        ));
+    }
     let namespace = |of: &str| std::fs::read_link(Path::new("/proc").join(of).join("ns/mnt")).ok();
     if namespace("self") != namespace("1") {
         notes.push(
@@ -41,6 +49,18 @@ pub(super) fn notes(mount: &PlannedMount) -> Vec<String> {
         );
     }
     notes
+}
+
+/// What keeps the container of a Quadlet unit from being started before the mount is made: the unit is its own
+/// (`podman-systemd.unit(5)`).
+pub(super) fn order_of_quadlet(unit: &Unit, file: &Path) -> Option<String> {
+    let is_quadlet = |ending: &OsStr| ["container", "pod", "kube"].iter().any(|of| *of == ending);
+    file.extension().filter(|ending| is_quadlet(ending))?;
+    Some(format!(
+        "systemd starts the container of {} by a unit of its own. Add to its section [Unit]: `Requires={name}` and `After={name}`.",
+        path(file),
+        name = one_line(&unit.name)
+    ))
 }
 
 /// Those who go on seeing what they saw before the mount.
