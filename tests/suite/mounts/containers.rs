@@ -117,8 +117,12 @@ fn a_persistent_mount_is_there_before_docker_after_a_reboot() {
             let text = format!(
                 "[Service]\nType=oneshot\nExecStart=/bin/sh -c '{look}'\n[Install]\nWantedBy=multi-user.target\n"
             );
-            host.write(&format!("{units}/{other}.service"), text);
-            host.sh(&format!("systemctl enable {other}.service"));
+            let unit = format!("{other}.service");
+            // One may be masked, which is a symlink.
+            let _ = fs::remove_file(host.path(&format!("{units}/{unit}")));
+            host.write(&format!("{units}/{unit}"), text);
+            let wanted = format!("{units}/multi-user.target.wants/{unit}");
+            host.sh(&format!("ln -sf ../{unit} {wanted}"));
         }
         host.reboot();
         for other in STARTERS {
