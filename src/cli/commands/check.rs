@@ -99,8 +99,21 @@ fn user(args: &CheckArgs, daemon: &DaemonJson, map: &IdMap) -> Result<ContainerU
 }
 
 fn print(checked: &Checked, read_only: bool, verbose: bool) {
-    let top = path(&checked.path);
-    let user = &checked.user;
+    verdict(checked, read_only);
+    say!("");
+    steps(checked);
+    owners(checked);
+    if let Some(mapped) = &checked.idmapped_mount {
+        say_sentences!("\n  Note: {}.", one_line(mapped));
+    }
+    unusable(checked, verbose);
+    closed_parents(checked);
+    what_helps(checked);
+}
+
+/// Whether the user can do it.
+fn verdict(checked: &Checked, read_only: bool) {
+    let (top, user) = (path(&checked.path), &checked.user);
     let verb = if read_only { "read" } else { "use" };
     match checked.works() {
         true => say_sentences!(
@@ -115,7 +128,10 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
     if checked.is_symlink {
         say_sentences!("The path you gave is a symlink to it; Docker follows symlinks too.");
     }
-    say!("");
+}
+
+/// What was tried.
+fn steps(checked: &Checked) {
     for step in &checked.steps {
         match &step.error {
             None => say!("  {:<7} {}", step.step.to_string(), style("works").green()),
@@ -126,10 +142,15 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
             ),
         }
     }
+}
+
+/// Who the user is on the host, and whose the path is, on both sides.
+fn owners(checked: &Checked) {
     let (uid, gid) = checked.host_ids;
-    let owner = &checked.owner;
+    let (user, owner) = (&checked.user, &checked.owner);
     say_sentences!(
-        "\n  On the host, {user} is {uid}:{gid}, and {top} belongs to {} (mode {}).",
+        "\n  On the host, {user} is {uid}:{gid}, and {} belongs to {} (mode {}).",
+        path(&checked.path),
         owner.outside,
         owner.mode
     );
@@ -140,10 +161,10 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
         _ => "",
     };
     say_sentences!("  The container sees that as {}{nobody}.", owner.inside);
-    if let Some(mapped) = &checked.idmapped_mount {
-        say_sentences!("\n  Note: {}.", one_line(mapped));
-    }
-    unusable(checked, verbose);
+}
+
+/// Directories above that the container's root cannot search.
+fn closed_parents(checked: &Checked) {
     for parent in &checked.closed_parents {
         let which = path(&parent.path);
         let owner = &parent.owner;
@@ -160,6 +181,10 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
             ),
         }
     }
+}
+
+/// Commands that make it work.
+fn what_helps(checked: &Checked) {
     if !checked.remedies.is_empty() {
         say!("\nWhat helps:");
     }

@@ -5,6 +5,7 @@ use crate::cli::args::RollbackArgs;
 use crate::cli::commands::shift::print_report;
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::limits::Limits;
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::run_words::RunWords;
@@ -13,7 +14,7 @@ use crate::cli::output::tell_sentences;
 use crate::cli::output::text::{inodes, printable};
 use crate::docker::conversion::leftover;
 use crate::docker::idmapped::unit;
-use crate::engine::{self, Ending, Monitor, Phase, RollbackOptions};
+use crate::engine::{self, Ending, Monitor, Phase, Report, RollbackOptions};
 use crate::fs::escape::escaped;
 use crate::journal::kept_whole;
 use crate::journal::{Journal, JournalState, Store};
@@ -36,22 +37,10 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         tell_left(&journal);
     }
     announce::check_not_over(&args.journal, &journal, is_over, &store)?;
-    let is_asked =
-        !args.dry_run && confirm::is_asked(&args.execution.confirm, &args.execution.output);
-    let doing = match (args.dry_run, is_asked) {
-        (true, _) => "Would roll back",
-        (false, true) => "Will roll back",
-        (false, false) => "Rolling back",
-    };
-    monitor.suspend(|| announce::announce(doing, &journal, &args.execution.output));
-    if is_asked {
-        let answer =
-            monitor.suspend(|| confirm::ask(&effects(&journal, args.force), &limits.cancel));
-        match answer {
-            Answer::Yes => {}
-            Answer::No => return Err(confirm::declined()),
-            Answer::Interrupted => return Ok(confirm::interrupted()),
-        }
+    match announce_and_ask(args, &journal, &monitor, &limits) {
+        Answer::Yes => {}
+        Answer::No => return Err(confirm::declined()),
+        Answer::Interrupted => return Ok(confirm::interrupted()),
     }
     let options = RollbackOptions {
         dry_run: args.dry_run,
@@ -66,21 +55,48 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         false => SummaryKind::Rollback,
     };
     print_report(call, &report, of, &args.execution.output, false, None);
-    if !args.dry_run && !unit::reload(&journal.header) {
+    if !args.dry_run {
+        tell_afterwards(args, &journal, &report);
+    }
+    Ok(Exit::from(&report))
+}
+
+/// Says which run is meant, and asks where somebody can answer; else the answer is yes.
+fn announce_and_ask(
+    args: &RollbackArgs,
+    journal: &Journal,
+    monitor: &Terminal,
+    limits: &Limits,
+) -> Answer {
+    let is_asked =
+        !args.dry_run && confirm::is_asked(&args.execution.confirm, &args.execution.output);
+    let doing = match (args.dry_run, is_asked) {
+        (true, _) => "Would roll back",
+        (false, true) => "Will roll back",
+        (false, false) => "Rolling back",
+    };
+    monitor.suspend(|| announce::announce(doing, journal, &args.execution.output));
+    match is_asked {
+        true => monitor.suspend(|| confirm::ask(&effects(journal, args.force), &limits.cancel)),
+        false => Answer::Yes,
+    }
+}
+
+/// What a person should know of a rollback that was made.
+fn tell_afterwards(args: &RollbackArgs, journal: &Journal, report: &Report) {
+    if !unit::reload(&journal.header) {
         tell_sentences!("{}", unit::NOT_RELOADED);
     }
-    let acted = args.up_to.is_some() && !args.dry_run;
-    if let Some(whole) = kept_whole(&path).filter(|_| acted) {
+    if let Some(whole) = kept_whole(&journal.path).filter(|_| args.up_to.is_some()) {
         tell_sentences!(
             "The complete journal, with the frames after these, is kept: {}",
             escaped(&whole)
         );
     }
-    let is_over = matches!(report.ending, Ending::Done | Ending::Nothing { .. });
-    if is_over && !args.dry_run && !args.execution.output.quiet {
-        tell_left(&journal);
+    let is_undone = matches!(report.ending, Ending::Done | Ending::Nothing { .. });
+    if is_undone && !args.execution.output.quiet {
+        tell_left(journal);
     }
-    Ok(Exit::from(&report))
 }
 
 /// What had been made for the run, and is no longer needed.

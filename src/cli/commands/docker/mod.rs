@@ -3,6 +3,7 @@
 mod audit;
 mod effects;
 mod migrate;
+mod migrate_notes;
 mod migration_command;
 mod mount;
 mod rebase;
