@@ -3,6 +3,7 @@
 use crate::cli::exit::Exit;
 use crate::cli::output::json::Invocation;
 use crate::cli::output::tell;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{bytes, inodes, path, shell_word};
 use crate::engine::{Outcome, Report};
 use crate::store_move::copy::{PlannedCopy, earlier};
@@ -19,21 +20,18 @@ pub fn effect(copy: &PlannedCopy) -> String {
 }
 
 /// What was made, or would be, and what is left.
-pub fn notes(copy: &PlannedCopy, report: &Report, dry_run: bool) -> Vec<String> {
+pub fn notes(copy: &PlannedCopy, report: &Report, tense: Tense) -> Vec<String> {
     if !matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft) {
         return earlier::left_by(report).into_iter().collect();
     }
-    let [stays, were] = match dry_run {
-        true => ["would stay", "would be"],
-        false => ["stays", "were"],
-    };
+    let (stays, were) = (tense.stays(), tense.were());
     let mut notes = vec![format!(
         "{} {stays} as it is: {} {were} copied{}.",
         path(copy.source()),
         inodes(copy.amount.inodes),
         size(copy)
     )];
-    if !dry_run {
+    if tense == Tense::Done {
         let trees: Vec<_> = copy.trees();
         let trees: Vec<String> = trees.iter().map(|it| shell_word(it).to_string()).collect();
         notes.push(format!(

@@ -15,6 +15,7 @@ use self::show::show;
 use crate::cli::args::{JournalArgs, JournalCommand};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
+use crate::cli::output::tense::Tense;
 use crate::journal::Store;
 
 /// Runs one of them.
@@ -39,7 +40,7 @@ pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             output,
         } => {
             let pruned = prune(&Store::at(&store.journal_dir), *older_than, *dry_run)?;
-            print_pruned(&pruned, *dry_run, *output, call);
+            print_pruned(&pruned, Tense::of(*dry_run), *output, call);
             Ok(Exit::Done)
         }
     }

@@ -13,6 +13,7 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell_sentences;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{count, path, printable, shell_word};
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
@@ -76,7 +77,7 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     );
     let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if done && !run.output.quiet {
-        for note in describe(&prepared, run.dry_run) {
+        for note in describe(&prepared, Tense::of(run.dry_run)) {
             // What programs read is on stdout.
             tell_sentences!("{}", printable(&note));
         }
@@ -152,21 +153,18 @@ fn mounts_instead(asked: &PrepareRequest) -> Vec<String> {
 }
 
 /// Notes about a plan, for people.
-fn describe(prepared: &Preparation, dry_run: bool) -> Vec<String> {
+fn describe(prepared: &Preparation, tense: Tense) -> Vec<String> {
     let mut notes = Vec::new();
-    let (would, created) = match dry_run {
-        true => ("would be", "Would create"),
-        false => ("was", "Created"),
-    };
+    let (was, created) = (tense.was(), tense.created());
     for (dir, sharing) in &prepared.shared {
-        notes.push(describe_sharing(dir, *sharing, dry_run));
+        notes.push(describe_sharing(dir, *sharing, tense));
     }
     for dir in &prepared.made {
         notes.push(format!("{created} {}.", path(dir)));
     }
     for (dir, uid) in &prepared.opened {
         notes.push(format!(
-            "{} {would} given the ACL entry u:{uid}:--x.",
+            "{} {was} given the ACL entry u:{uid}:--x.",
             path(dir)
         ));
     }
@@ -186,23 +184,23 @@ fn describe(prepared: &Preparation, dry_run: bool) -> Vec<String> {
 }
 
 /// Who can use a path that is shared.
-fn describe_sharing(dir: &Path, sharing: Sharing, dry_run: bool) -> String {
+fn describe_sharing(dir: &Path, sharing: Sharing, tense: Tense) -> String {
     let Sharing {
         container,
         host,
         read_only,
     } = sharing;
-    let would = if dry_run { "would let" } else { "let" };
+    let allow = tense.either("let", "would let");
     let dir = path(dir);
     match (read_only, host) {
         (true, _) => format!(
-            "{dir}: owners stay. ACL entries {would} host id {container} read it. It can still write what it owns."
+            "{dir}: owners stay. ACL entries {allow} host id {container} read it. It can still write what it owns."
         ),
         (false, 0) => {
-            format!("{dir}: owners stay. ACL entries {would} host id {container} use it.")
+            format!("{dir}: owners stay. ACL entries {allow} host id {container} use it.")
         }
         (false, _) => format!(
-            "{dir}: owners stay. ACL entries {would} host id {container} use it, and {host} what the container makes."
+            "{dir}: owners stay. ACL entries {allow} host id {container} use it, and {host} what the container makes."
         ),
     }
 }

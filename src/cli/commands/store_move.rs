@@ -13,6 +13,7 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell_sentences;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text::printable;
 use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::journal::Store;
@@ -49,6 +50,11 @@ impl MoveArgs<'_> {
     /// The command that undoes the run.
     pub fn undo(&self) -> String {
         rollback_latest(&self.execution.store.journal_dir)
+    }
+
+    /// That of its notes.
+    pub fn tense(&self) -> Tense {
+        Tense::of(self.preview.dry_run)
     }
 
     fn manifest(&self) -> Option<&Path> {
@@ -178,7 +184,7 @@ impl<E: ToString> MoveCommand<'_, E> {
             args.manifest(),
         );
         if !args.execution.output.quiet {
-            let of_copy = copy.map(|it| copied::notes(it, &report, args.preview.dry_run));
+            let of_copy = copy.map(|it| copied::notes(it, &report, args.tense()));
             let notes = (self.notes)(&report).into_iter();
             let notes = notes.chain(of_copy.into_iter().flatten());
             for note in notes.chain(self.last_note) {

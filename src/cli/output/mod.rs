@@ -7,6 +7,7 @@
 //! - `findings`: what was found on a host, for people
 //! - `progress`: the line that moves while a run goes on
 //! - `table`: tables and lines that fit the terminal
+//! - `tense`: the verbs of notes, for a run and for a dry run
 //! - `text`: paths and numbers as people can read them
 
 pub mod findings;
@@ -16,6 +17,7 @@ pub mod run_words;
 pub mod stream;
 pub mod summary;
 pub mod table;
+pub mod tense;
 pub mod text;
 
 pub(super) use stream::{

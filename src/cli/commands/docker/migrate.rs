@@ -12,6 +12,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text::printable;
 use crate::cli::output::{tell, tell_sentences};
 use crate::docker::conversion_run::conversion_run;
@@ -83,7 +84,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         args.preview.manifest.as_deref(),
     );
     if !args.execution.output.quiet {
-        for note in notes(&migrated, args.preview.dry_run) {
+        for note in notes(&migrated, Tense::of(args.preview.dry_run)) {
             // What programs read is on stdout.
             tell_sentences!("{}", printable(&note));
         }

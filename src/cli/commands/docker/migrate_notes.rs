@@ -2,9 +2,10 @@
 
 use super::effects::describe_exchanged;
 use super::shared_range;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{bytes, inodes, path};
 use crate::docker::bind_mounts::{Advice, BindMount};
-use crate::docker::conversion::summary::{ConversionSummary, When, changed_files};
+use crate::docker::conversion::summary::{ConversionSummary, changed_files};
 use crate::docker::guidance as help;
 use crate::docker::idmapped::{describe_copied, place, unit};
 use crate::docker::inventory::Inventory;
@@ -16,10 +17,12 @@ use crate::journal::id::argument;
 use crate::store_move::copy::PlannedCopy;
 
 /// Notes about a run.
-pub(super) fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
+pub(super) fn notes(migrated: &Migrated, tense: Tense) -> Vec<String> {
     let is_done = matches!(migrated.report.outcome(), Outcome::Done | Outcome::SomeLeft);
-    let mut notes = match is_done || dry_run {
-        true => notes_of_plan(migrated, dry_run),
+    // What a dry run found is what a run would do.
+    let is_so = is_done || tense == Tense::WouldBe;
+    let mut notes = match is_so {
+        true => notes_of_plan(migrated, tense),
         // Nothing of the plan is true then.
         false => Vec::new(),
     };
@@ -29,13 +32,13 @@ pub(super) fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
         let content = migration.data_root.join(holder).join(content);
         format!("{}.", describe_copied(&content))
     }));
-    let made = if dry_run { "Would create" } else { "Created" };
+    let created = tense.created();
     let missing = migrated.made.iter();
-    notes.extend(missing.map(|what| format!("{made} {what}.")));
-    let shared = migrated.shared_ranges.iter().filter(|_| is_done || dry_run);
+    notes.extend(missing.map(|what| format!("{created} {what}.")));
+    let shared = migrated.shared_ranges.iter().filter(|_| is_so);
     notes.extend(shared.map(|line| shared_range(line, "the range")));
     notes.extend(migrated.untested_renames.iter().map(|it| it.to_string()));
-    notes.extend(migrated.at_boot.clone().filter(|_| is_done || dry_run));
+    notes.extend(migrated.at_boot.clone().filter(|_| is_so));
     notes.extend(migrated.reload.then(|| unit::NOT_RELOADED.to_string()));
     notes.extend(migrated.next.clone());
     notes.extend(migrated.copy_left.clone());
@@ -43,50 +46,44 @@ pub(super) fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
 }
 
 /// What was done, or would be.
-fn notes_of_plan(migrated: &Migrated, dry_run: bool) -> Vec<String> {
+fn notes_of_plan(migrated: &Migrated, tense: Tense) -> Vec<String> {
     let (migration, remap) = (&migrated.migration, &migrated.remap);
     let inventory = &migration.inventory;
     let store = migration.store_summary.as_ref();
     let mut notes = Vec::new();
-    notes.extend(mount_note(migrated, dry_run));
+    notes.extend(mount_note(migrated, tense));
     notes.extend(describe_exchanged(migration, remap).map(|told| format!("{told}.")));
-    notes.extend(set_aside_notes(&migration.set_aside, dry_run));
-    notes.extend(
-        store
-            .into_iter()
-            .flat_map(|it| conversion_notes(it, dry_run)),
-    );
-    notes.extend(volume_notes(inventory, dry_run));
-    notes.extend(bind_notes(inventory, dry_run));
-    notes.extend(claimed_notes(inventory, remap, dry_run));
-    notes.extend(left_shifted_notes(inventory, remap, dry_run));
+    notes.extend(set_aside_notes(&migration.set_aside, tense));
+    notes.extend(store.into_iter().flat_map(|it| conversion_notes(it, tense)));
+    notes.extend(volume_notes(inventory, tense));
+    notes.extend(bind_notes(inventory, tense));
+    notes.extend(claimed_notes(inventory, remap, tense));
+    notes.extend(left_shifted_notes(inventory, remap, tense));
     notes.extend(migration.services_note());
-    notes.extend(other_range_notes(inventory, dry_run));
-    notes.extend(marked_notes(&migration.marked, dry_run));
-    notes.extend(blocked_notes(migrated, dry_run));
+    notes.extend(other_range_notes(inventory, tense));
+    notes.extend(marked_notes(&migration.marked, tense));
+    notes.extend(blocked_notes(migrated, tense));
     notes.extend(store.and_then(|it| changed_files(&it.changed_files)));
-    notes.extend(migrated.copy.as_ref().map(|it| copy_note(it, dry_run)));
+    notes.extend(migrated.copy.as_ref().map(|it| copy_note(it, tense)));
     notes
 }
 
 /// How a mount shows what keeps its owners.
-fn mount_note(migrated: &Migrated, dry_run: bool) -> Option<String> {
+fn mount_note(migrated: &Migrated, tense: Tense) -> Option<String> {
     let (point, content) = migrated.shown.as_ref()?;
     Some(format!(
         "Files of containers {} their owners on disk. An idmapped mount of {} on {} {} them with the range's ids.",
-        if dry_run { "would keep" } else { "keep" },
+        tense.either("keep", "would keep"),
         path(content),
         path(point),
-        if dry_run { "would show" } else { "shows" },
+        tense.either("shows", "would show"),
     ))
 }
 
 /// What was in the way, and is kept.
-fn set_aside_notes(set_aside: &SetAsideNames, dry_run: bool) -> Vec<String> {
-    let [is, are, was] = match dry_run {
-        true => ["would be", "would be", "is"],
-        false => ["is", "are", "was"],
-    };
+fn set_aside_notes(set_aside: &SetAsideNames, tense: Tense) -> Vec<String> {
+    let (is, was) = (tense.is(), tense.was_before());
+    let are = tense.either("are", "would be");
     let unused_root = set_aside.unused_root.as_ref();
     let unused_root = unused_root
         .map(|aside| format!("An unused root {was} in the way. It {is} kept as {aside}."));
@@ -104,13 +101,10 @@ fn set_aside_notes(set_aside: &SetAsideNames, dry_run: bool) -> Vec<String> {
 }
 
 /// What happens to the containerd image store.
-fn conversion_notes(conversion: &ConversionSummary, dry_run: bool) -> Vec<String> {
-    let (when, is) = match dry_run {
-        true => (When::WouldBe, "would be"),
-        false => (When::Done, "is"),
-    };
-    let mut notes = conversion.sentences(when, bytes);
-    notes.extend(dry_run.then(|| conversion.not_counted()));
+fn conversion_notes(conversion: &ConversionSummary, tense: Tense) -> Vec<String> {
+    let is = tense.is();
+    let mut notes = conversion.sentences(tense.into(), bytes);
+    notes.extend((tense == Tense::WouldBe).then(|| conversion.not_counted()));
     notes.extend(conversion.leftover.as_ref().map(|dir| {
         format!(
             "{} {is} removed: a conversion had made it that was cut short before it changed anything.",
@@ -121,10 +115,10 @@ fn conversion_notes(conversion: &ConversionSummary, dry_run: bool) -> Vec<String
 }
 
 /// Volumes whose content is elsewhere.
-fn volume_notes(inventory: &Inventory, dry_run: bool) -> impl Iterator<Item = String> {
+fn volume_notes(inventory: &Inventory, tense: Tense) -> impl Iterator<Item = String> {
     let volumes = inventory.volumes.iter();
     volumes.map(
-        move |volume| match dry_run && volume.shifted_with_bind_mounts {
+        move |volume| match volume.shifted_with_bind_mounts && tense == Tense::WouldBe {
             true => format!("Volume {volume}. {}.", help::SO_DOES_BIND_MOUNTS),
             false => format!("Volume {volume}."),
         },
@@ -132,7 +126,7 @@ fn volume_notes(inventory: &Inventory, dry_run: bool) -> impl Iterator<Item = St
 }
 
 /// Binds that move with the data-root, that a mount does not reach, and that are shifted where they are.
-fn bind_notes(inventory: &Inventory, dry_run: bool) -> Vec<String> {
+fn bind_notes(inventory: &Inventory, tense: Tense) -> Vec<String> {
     let of_kind = |kind: Advice| {
         let binds = inventory.bind_mounts.iter();
         binds.filter(move |mount| mount.kind == kind)
@@ -152,7 +146,7 @@ fn bind_notes(inventory: &Inventory, dry_run: bool) -> Vec<String> {
             mount.advice
         )
     };
-    let is = if dry_run { "would be" } else { "is" };
+    let is = tense.is();
     let in_place = inventory.in_place.iter();
     of_kind(Advice::Moved)
         .map(moved)
@@ -165,14 +159,14 @@ fn bind_notes(inventory: &Inventory, dry_run: bool) -> Vec<String> {
 fn claimed_notes(
     inventory: &Inventory,
     remap: &Remap,
-    dry_run: bool,
+    tense: Tense,
 ) -> impl Iterator<Item = String> {
-    let stays = stays(dry_run);
+    let stays = tense.stays();
     inventory.claimed(remap).map(move |(bind, claim, command)| {
-        let help = match dry_run {
-            true => "--allow-home shifts it too.".to_string(),
+        let help = match tense {
+            Tense::WouldBe => "--allow-home shifts it too.".to_string(),
             // This migration cannot be run a second time.
-            false => format!("To shift it anyway: `{command}`"),
+            Tense::Done => format!("To shift it anyway: `{command}`"),
         };
         let bind = path(bind);
         format!("Bind mount {bind} {stays} as it is: it {claim}. {help}")
@@ -183,13 +177,13 @@ fn claimed_notes(
 fn left_shifted_notes(
     inventory: &Inventory,
     remap: &Remap,
-    dry_run: bool,
+    tense: Tense,
 ) -> impl Iterator<Item = String> {
-    let stays = stays(dry_run);
+    let stays = tense.stays();
     inventory.left_shifted(remap).map(move |(dir, command)| {
-        let too = match dry_run {
-            true => format!(" {}.", help::SO_DOES_BIND_MOUNTS),
-            false => String::new(),
+        let too = match tense {
+            Tense::WouldBe => format!(" {}.", help::SO_DOES_BIND_MOUNTS),
+            Tense::Done => String::new(),
         };
         format!(
             "{} {stays} shifted, and containers are not remapped any more: {command} shifts it back.{too}",
@@ -199,8 +193,8 @@ fn left_shifted_notes(
 }
 
 /// What stays in a range of an earlier daemon.
-fn other_range_notes(inventory: &Inventory, dry_run: bool) -> impl Iterator<Item = String> {
-    let stays = stays(dry_run);
+fn other_range_notes(inventory: &Inventory, tense: Tense) -> impl Iterator<Item = String> {
+    let stays = tense.stays();
     inventory.in_other_range().map(move |(dir, command)| {
         format!(
             "{} {stays} in a range that the daemon had before: {command} shifts it back.",
@@ -210,14 +204,14 @@ fn other_range_notes(inventory: &Inventory, dry_run: bool) -> impl Iterator<Item
 }
 
 /// Containers that keep the host's ids.
-fn marked_notes(names: &[String], dry_run: bool) -> impl Iterator<Item = String> {
-    let is = if dry_run { "would be" } else { "is" };
+fn marked_notes(names: &[String], tense: Tense) -> impl Iterator<Item = String> {
+    let is = tense.is();
     let names = names.iter();
     names.map(move |name| format!("Container {name} {is} marked --userns=host."))
 }
 
 /// Which containers do not start remapped, and what helps.
-fn blocked_notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
+fn blocked_notes(migrated: &Migrated, tense: Tense) -> Vec<String> {
     let blocked = &migrated.migration.will_not_start;
     let names = blocked.iter();
     let mut notes: Vec<String> = names
@@ -225,28 +219,24 @@ fn blocked_notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
         .collect();
     if !blocked.is_empty() {
         let journal = migrated.report.journal.as_deref();
-        notes.extend(match dry_run {
-            true => Some("--set-userns-host marks such containers.".to_string()),
-            false => journal.map(|journal| help::mark_later(&argument(journal))),
+        notes.extend(match tense {
+            Tense::WouldBe => Some("--set-userns-host marks such containers.".to_string()),
+            Tense::Done => journal.map(|journal| help::mark_later(&argument(journal))),
         });
     }
     notes
 }
 
 /// What a copy takes.
-fn copy_note(copy: &PlannedCopy, dry_run: bool) -> String {
+fn copy_note(copy: &PlannedCopy, tense: Tense) -> String {
     format!(
         "The plain root {} as it is: {} {} copied{}.",
-        stays(dry_run),
+        tense.stays(),
         inodes(copy.amount.inodes),
-        if dry_run { "would be" } else { "were" },
+        tense.were(),
         match copy.shares_content {
             true => ", which share their content with it".to_string(),
             false => format!(" ({})", bytes(copy.amount.bytes)),
         }
     )
-}
-
-fn stays(dry_run: bool) -> &'static str {
-    if dry_run { "would stay" } else { "stays" }
 }

@@ -13,6 +13,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{path, printable, shell_word};
 use crate::cli::output::{tell, tell_sentences};
 use crate::docker::guidance::kept_root;
@@ -73,7 +74,7 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     );
     let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if is_done && !args.execution.output.quiet {
-        tell_what_is_left(&request, &rebase, args.preview.dry_run);
+        tell_what_is_left(&request, &rebase, Tense::of(args.preview.dry_run));
         if !args.preview.dry_run {
             tell_next_step(&request.to, &target);
         }
@@ -127,15 +128,12 @@ fn effects(request: &RebaseRequest, journal_dir: &Path) -> [String; 4] {
     ]
 }
 
-fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase, dry_run: bool) {
+fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase, tense: Tense) {
     for line in &rebase.shared {
         tell_sentences!("{}", printable(&shared_range(line, "the new range")));
     }
     if let Some(aside) = &rebase.set_aside {
-        let (was, is) = match dry_run {
-            true => ("is", "would be"),
-            false => ("was", "is"),
-        };
+        let (was, is) = (tense.was_before(), tense.is());
         tell_sentences!(
             "An unused root {was} in the way. It {is} kept as {aside} in the data-root."
         );
@@ -147,7 +145,7 @@ fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase, dry_run: bool) {
         tell_sentences!(
             "{} is bound by containers and {} in the old range. `idshift shift --from {} --to {} {}` moves it.",
             path(dir),
-            if dry_run { "would stay" } else { "stays" },
+            tense.stays(),
             words(&request.from),
             words(&request.to),
             shell_word(dir)

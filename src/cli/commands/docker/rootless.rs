@@ -64,7 +64,7 @@ fn run(
         now,
         of_copy: &|store| unfinished_copy(store, &request.rootless_root, ENGINE, user),
     };
-    let (args, dry_run) = (MoveArgs::from(args), args.preview.dry_run);
+    let args = MoveArgs::from(args);
     let mut plan = cut_short.prepared(&args, call, || match request.direction {
         Direction::Into => RootlessMove::prepare(&request),
         Direction::OutOf => RootlessMove::prepare_revert(&request),
@@ -80,7 +80,7 @@ fn run(
         copy: &|| plan.copy(&request),
         question: &|copy| question(&plan, &request, copy, &args.undo()),
         execute: &|copy, store, control| plan.execute(&request, copy, store, control),
-        notes: &|report| notes(&plan, (&request, &config), report, dry_run),
+        notes: &|report| notes(&plan, (&request, &config), report, args.tense()),
         last_note: driver_note(&request, &config, &drivers),
     };
     move_of.carry_out((&args, &cut_short), &limits, call)

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::commands::bind_note::bind_note;
 use crate::cli::commands::copied;
 use crate::cli::commands::user_made::trust;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{path, shell_word};
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
 use crate::docker::rootless::user_config::UserConfig;
@@ -60,17 +61,14 @@ pub(super) fn notes(
     plan: &RootlessMove,
     (request, config): (&RootlessRequest, &UserConfig),
     report: &Report,
-    dry_run: bool,
+    tense: Tense,
 ) -> Vec<String> {
     let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if !is_done {
         return Vec::new();
     }
     let mut notes = Vec::new();
-    let (goes, stays, is) = match dry_run {
-        true => ("would go", "would stay", "would be"),
-        false => ("went", "stays", "is"),
-    };
+    let (goes, stays, is) = (tense.goes(), tense.stays(), tense.is());
     let what = match request.options.copy {
         true => format!("A copy of {}", path(&plan.from)),
         false => path(&plan.from),
@@ -100,7 +98,7 @@ pub(super) fn notes(
         ));
     }
     notes.extend(unread_note(request, config));
-    if !dry_run {
+    if tense == Tense::Done {
         notes.push(next(plan, (request, config)));
     }
     notes

@@ -10,6 +10,7 @@ use crate::cli::args::QuietArgs;
 use crate::cli::exit::Failure;
 use crate::cli::output::json::{Invocation, path_value};
 use crate::cli::output::say;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text;
 use crate::docker::migration_plan::needed_by_revert;
 use crate::fs::escape::escaped;
@@ -60,7 +61,7 @@ pub(super) fn prune(store: &Store, older_than: u32, dry_run: bool) -> Result<Pru
 }
 
 /// Prints which journals were removed, or would be, and which stay though their runs are over.
-pub(super) fn print_pruned(pruned: &Pruned, dry_run: bool, output: QuietArgs, call: &Invocation) {
+pub(super) fn print_pruned(pruned: &Pruned, tense: Tense, output: QuietArgs, call: &Invocation) {
     let removed: Vec<Value> = pruned.removed.iter().map(|path| path_value(path)).collect();
     let kept: Vec<Value> = pruned
         .kept
@@ -71,14 +72,8 @@ pub(super) fn print_pruned(pruned: &Pruned, dry_run: bool, output: QuietArgs, ca
     if !output.is_for_people() {
         return;
     }
-    let verb = match dry_run {
-        true => "would be removed",
-        false => "removed",
-    };
-    let stays = match dry_run {
-        true => "would stay",
-        false => "stays",
-    };
+    let verb = tense.either("removed", "would be removed");
+    let stays = tense.stays();
     for (path, why) in &pruned.kept {
         say!("{} {stays}: {}.", text::path(path), text::one_line(why));
     }

@@ -7,6 +7,7 @@ use crate::cli::commands::copied;
 use crate::cli::commands::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text::path;
 use crate::engine::{Outcome, Report};
 use crate::podman::config::{StorageConf, looks_elsewhere, rootless_store};
@@ -31,7 +32,7 @@ pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Fail
         now: &request.storage,
         of_copy: &|store| unfinished_copy(store, &request.target, ENGINE, &request.user.name),
     };
-    let (args, dry_run) = (MoveArgs::from(&args.both), args.both.preview.dry_run);
+    let args = MoveArgs::from(&args.both);
     let mut plan = cut_short.prepared(&args, call, || PodmanMove::prepare(&request))?;
     let blockers = Blockers {
         hiding: plan.mounted.take(),
@@ -43,7 +44,7 @@ pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Fail
         copy: &|| plan.copy(&request),
         question: &|copy| question((&plan, &request), copy, &args.undo()),
         execute: &|copy, store, control| plan.execute(&request, copy, store, control),
-        notes: &|report| notes(&plan, &request, report, dry_run),
+        notes: &|report| notes(&plan, &request, report, args.tense()),
         last_note: None,
     };
     move_of.carry_out((&args, &cut_short), &limits, call)
@@ -104,16 +105,13 @@ fn question(
 }
 
 /// What a person should know of a run.
-fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: bool) -> Vec<String> {
+fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, tense: Tense) -> Vec<String> {
     let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if !is_done {
         return Vec::new();
     }
     let user = &request.user.name;
-    let (goes, stays, is) = match dry_run {
-        true => ("would go", "would stay", "would be"),
-        false => ("went", "stays", "is"),
-    };
+    let (goes, stays, is) = (tense.goes(), tense.stays(), tense.is());
     let what = match request.options.copy {
         true => format!("A copy of {}", path(&plan.from)),
         false => path(&plan.from),
@@ -143,7 +141,7 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
         ));
     }
     if !plan.networks.is_empty() {
-        let gets = if dry_run { "would get" } else { "got" };
+        let gets = tense.either("got", "would get");
         notes.push(format!(
             "{user} {gets} a copy of these networks: {}.",
             plan.networks.join(", ")
@@ -164,7 +162,7 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
         ));
     }
     notes.extend(looks_elsewhere(&request.user, &plan.to).map(|it| it + "."));
-    if !dry_run {
+    if tense == Tense::Done {
         notes.push(format!(
             "Now {user} works with it: `podman ps --all`, run as {user} in a session of its own (not through su or sudo). Move \
              units that start containers (in /etc/systemd/system, /etc/containers/systemd) to ~{user}/.config. {}.",

@@ -6,6 +6,7 @@ use crate::cli::commands::store_move::{Blockers, CutShort, MoveArgs, MoveCommand
 use crate::cli::commands::user_made;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
+use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{path, shell_word};
 use crate::engine::{Outcome, Report};
 use crate::podman::config::{StorageConf, rootless_store};
@@ -26,7 +27,7 @@ pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failu
         now: &request.target,
         of_copy: &|_| None,
     };
-    let (args, dry_run) = (MoveArgs::from(&args.both), args.both.preview.dry_run);
+    let args = MoveArgs::from(&args.both);
     let mut plan = cut_short.prepared(&args, call, || StoreTake::prepare(&request))?;
     let blockers = Blockers {
         hiding: None,
@@ -38,7 +39,7 @@ pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failu
         copy: &|| Ok(None),
         question: &|_| question(&plan, &request, &args.undo()),
         execute: &|_, store, control| Ok(plan.plan().execute(store, control)?),
-        notes: &|report| notes(&plan, &request, report, dry_run),
+        notes: &|report| notes(&plan, &request, report, args.tense()),
         last_note: None,
     };
     move_of.carry_out((&args, &cut_short), &limits, call)
@@ -80,16 +81,13 @@ fn question(plan: &StoreTake, request: &TakeRequest, undo: &str) -> Vec<String> 
 }
 
 /// What a person should know of a run.
-fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, dry_run: bool) -> Vec<String> {
+fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, tense: Tense) -> Vec<String> {
     if !matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft) {
         return Vec::new();
     }
     let (uid, gid) = request.user.root;
     let user = &request.user.name;
-    let (goes, stays, is) = match dry_run {
-        true => ("would go", "would stay", "would be"),
-        false => ("went", "stays", "is"),
-    };
+    let (goes, stays, is) = (tense.goes(), tense.stays(), tense.is());
     let mut notes = vec![format!(
         "{} {goes} to {}: {}.",
         path(&plan.from),
@@ -123,7 +121,7 @@ fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, dry_run: bool
         ));
     }
     notes.push(user_made::trust("images, containers and volumes", user));
-    if !dry_run {
+    if tense == Tense::Done {
         notes.push(
             "Now root works with it: `podman ps --all`, `podman images` and `podman volume ls`, run as root.".into(),
         );
