@@ -4,8 +4,12 @@
 //! - `commands`: one file for each command
 //! - `output`: summary, JSON, progress, and the streams they go to
 //! - `completion`: what shells ask to complete a command line
-//! - `confirm`: the question before a command that changes much
 //! - `announce`: the run that a command acts on, said before it does
+//! - `confirm`: the question before a command that changes much
+//! - `run_output`: where the report and the manifest of a run go
+//! - `store_move`: what the moves of whole stores have in common
+//! - `binds`: services of Compose files and command lines, for `check` and `prepare`
+//! - `container_user`: whom containers and images run as, for `check` and `prepare`
 //! - `exit`: exit codes
 //! - `limits`: threads, priority, rate, and stopping in good order
 //! - `invocation`: the members of JSON objects that a command line says
@@ -15,15 +19,19 @@
 
 mod announce;
 pub mod args;
+mod binds;
 mod commands;
 mod completion;
 mod confirm;
+mod container_user;
 pub mod exit;
 mod invocation;
 mod limits;
 pub mod map;
 mod output;
 mod privileges;
+mod run_output;
+mod store_move;
 mod version;
 
 use std::ffi::OsString;

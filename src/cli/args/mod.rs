@@ -18,6 +18,7 @@ mod report;
 mod resume;
 mod rollback;
 mod rootless;
+mod run;
 mod shift;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ pub use binds::BindsArgs;
 pub use check::{CheckArgs, ProbeArgs};
 pub use common::{
     ConfirmArgs, ExecutionArgs, Immutable, LimitArgs, MapArgs, OutputArgs, PreviewArgs, QuietArgs,
-    RunArgs, StoreArgs,
+    StoreArgs,
 };
 pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{
@@ -49,6 +50,7 @@ pub use prepare::PrepareArgs;
 pub use report::ReportArgs;
 pub use resume::ResumeArgs;
 pub use rollback::RollbackArgs;
+pub use run::{RunArgs, direction};
 pub use shift::ShiftArgs;
 pub use verify::VerifyArgs;
 

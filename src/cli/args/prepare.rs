@@ -8,7 +8,7 @@ use clap_complete::ArgValueCompleter;
 use super::candidates;
 
 use super::binds::BindsArgs;
-use super::common::RunArgs;
+use super::run::RunArgs;
 use crate::volume::user::ContainerUser;
 
 /// `idshift prepare`

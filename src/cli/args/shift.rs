@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::common::RunArgs;
 use super::map_source::MapSource;
+use super::run::RunArgs;
 
 /// `idshift shift`
 #[derive(Debug, Args)]

@@ -3,8 +3,8 @@
 use console::style;
 
 use crate::cli::args::{CheckArgs, MapArgs};
-use crate::cli::commands::binds;
-use crate::cli::commands::docker_user::{of_container, of_image};
+use crate::cli::binds;
+use crate::cli::container_user::{of_container, of_image};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::text::{columns, count, one_line, path, shell_word};

@@ -2,12 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::PrepareArgs;
-use crate::cli::commands::binds;
-use crate::cli::commands::docker_user::{of_container, of_image};
-use crate::cli::commands::shift::{
-    direction, is_manifest_to_stdout, open_manifest, print_report, request,
-};
+use crate::cli::args::{PrepareArgs, direction};
+use crate::cli::binds;
+use crate::cli::container_user::{of_container, of_image};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
@@ -15,6 +12,7 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell_sentences;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{count, path, printable, shell_word};
+use crate::cli::run_output::RunOutput;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
 use crate::engine::Outcome;
@@ -30,13 +28,13 @@ use crate::volume::user::ContainerUser;
 pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.run.limits.apply().map_err(Failure::refused)?;
     let run = &args.run;
-    let to_stdout = is_manifest_to_stdout(run.manifest.as_deref(), &run.output)?;
-    let direction_asked = direction(args.reverse);
+    let output = RunOutput::with_manifest(&run.output, run.manifest.as_deref())?;
+    let direction = direction(args.reverse);
     let map_args = binds::podman::map_args(&args.binds, &run.map)?;
-    let map_args = map_args.or_of_docker(direction_asked)?;
+    let map_args = map_args.or_of_docker(direction)?;
     let map = map_args.resolve(run.output.quiet)?;
     let (paths, owners, read_only) = what_for_whom(args, call, &map)?;
-    let shift = request(&paths, map, direction_asked, run, RunKind::Prepare);
+    let shift = run.request(&paths, map, direction, RunKind::Prepare);
     let asked = PrepareRequest {
         owners,
         share: args.share.then_some(read_only),
@@ -56,25 +54,15 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let control = limits.control(&monitor);
     let plan = prepared.plan();
     let store = Store::at(&run.store.journal_dir);
-    let (report, of) = match run.dry_run {
+    let (report, kind) = match run.dry_run {
         true => {
-            let manifest = run.manifest.as_deref().map(open_manifest).transpose()?;
-            (
-                plan.dry_run(&store, manifest, control)?,
-                SummaryKind::DryRun,
-            )
+            let report = plan.dry_run(&store, output.open_manifest()?, control)?;
+            (report, SummaryKind::DryRun)
         }
         false => (plan.execute(&store, control)?, SummaryKind::Shift),
     };
     monitor.clear();
-    print_report(
-        call,
-        &report,
-        of,
-        &run.output,
-        to_stdout,
-        run.manifest.as_deref(),
-    );
+    output.print(call, &report, kind);
     let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if done && !run.output.quiet {
         for note in describe(&prepared, Tense::of(run.dry_run)) {

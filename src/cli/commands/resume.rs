@@ -2,12 +2,12 @@
 
 use crate::cli::announce;
 use crate::cli::args::ResumeArgs;
-use crate::cli::commands::shift::print_report;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell_sentences;
+use crate::cli::run_output::RunOutput;
 use crate::docker::idmapped::unit;
 use crate::engine::{self, Monitor, Phase};
 use crate::journal::{Journal, Store};
@@ -25,7 +25,7 @@ pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let report = engine::resume(&journal, args.limits.threads(), limits.control(&monitor));
     monitor.clear();
     let report = report?;
-    print_report(call, &report, SummaryKind::Shift, &args.output, false, None);
+    RunOutput::new(&args.output).print(call, &report, SummaryKind::Shift);
     if !unit::reload(&journal.header) {
         tell_sentences!("{}", unit::NOT_RELOADED);
     }

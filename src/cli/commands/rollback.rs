@@ -2,7 +2,6 @@
 
 use crate::cli::announce;
 use crate::cli::args::RollbackArgs;
-use crate::cli::commands::shift::print_report;
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::limits::Limits;
@@ -12,6 +11,7 @@ use crate::cli::output::run_words::RunWords;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell_sentences;
 use crate::cli::output::text::{inodes, printable};
+use crate::cli::run_output::RunOutput;
 use crate::docker::conversion::leftover;
 use crate::docker::idmapped::unit;
 use crate::engine::{self, Ending, Monitor, Phase, Report, RollbackOptions};
@@ -50,11 +50,11 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     let report = engine::rollback(&journal, options, limits.control(&monitor));
     monitor.clear();
     let report = report?;
-    let of = match args.dry_run {
+    let kind = match args.dry_run {
         true => SummaryKind::RollbackDryRun,
         false => SummaryKind::Rollback,
     };
-    print_report(call, &report, of, &args.execution.output, false, None);
+    RunOutput::new(&args.execution.output).print(call, &report, kind);
     if !args.dry_run {
         tell_afterwards(args, &journal, &report);
     }

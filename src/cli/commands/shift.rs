@@ -2,28 +2,31 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::{Immutable, OutputArgs, RunArgs, ShiftArgs};
+use crate::cli::args::{ShiftArgs, direction};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::map::source;
-use crate::cli::output::json::{self, Invocation};
+use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
-use crate::cli::output::summary::{SummaryKind, SummaryOptions, summary};
-use crate::cli::output::{self, say};
-use crate::engine::{self, Refusal, Report, ShiftRequest};
+use crate::cli::output::say;
+use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::text::shell_word;
+use crate::cli::run_output::RunOutput;
+use crate::engine::{self, Refusal, ShiftRequest};
 use crate::fs::escape::escaped;
-use crate::idmap::{Direction, IdMap};
+use crate::idmap::Direction;
 use crate::journal::Store;
-use crate::journal::manifest::{Manifest, ManifestWriter};
+use crate::journal::manifest::Manifest;
 use crate::journal::record::{RunKind, WalkOptions};
 
 /// Runs it.
 pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.run.limits.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.run.store.journal_dir);
-    let to_stdout = is_manifest_to_stdout(args.run.manifest.as_deref(), &args.run.output)?;
-    let monitor = Terminal::new(args.run.output.quiet);
+    let options = &args.run.output;
+    let output = RunOutput::with_manifest(options, args.run.manifest.as_deref())?;
+    let monitor = Terminal::new(options.quiet);
     let control = limits.control(&monitor);
-    let (report, of) = if let Some(path) = &args.from_manifest {
+    let (report, kind) = if let Some(path) = &args.from_manifest {
         let manifest = Manifest::open(path)?;
         let request = reviewed_request(args, path, &manifest)?;
         call.is_of(&request.paths);
@@ -31,69 +34,34 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         let report = engine::apply_manifest(&manifest, &request, &store, control);
         (report, SummaryKind::Shift)
     } else if args.run.dry_run {
-        let request = asked(args)?;
-        let manifest = args
-            .run
-            .manifest
-            .as_deref()
-            .map(|path| open_manifest(path))
-            .transpose()?;
-        let report = engine::dry_run(&request, &store, manifest, control);
+        let request = request(args)?;
+        let report = engine::dry_run(&request, &store, output.open_manifest()?, control);
         (report, SummaryKind::DryRun)
     } else {
-        (
-            engine::shift(&asked(args)?, &store, control),
-            SummaryKind::Shift,
-        )
+        let report = engine::shift(&request(args)?, &store, control);
+        (report, SummaryKind::Shift)
     };
     monitor.clear();
     let report = report?;
-    print(&report, of, args, call, to_stdout);
+    output.print(call, &report, kind);
+    let is_shown = kind == SummaryKind::DryRun && !options.quiet && !options.json;
+    if let Some(manifest) = output.manifest_file().filter(|_| is_shown) {
+        tell_how_to_apply(manifest);
+    }
     Ok(Exit::from(&report))
 }
 
-fn asked(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
+/// The request that the command line makes.
+fn request(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
     let quiet = args.run.output.quiet;
     let direction = direction(args.reverse);
     let map = match (&args.from, &args.to) {
         (Some(from), Some(to)) => source::moved(from, to, quiet)?,
         _ => args.run.map.or_of_docker(direction)?.resolve(quiet)?,
     };
-    Ok(request(
-        &args.paths,
-        map,
-        direction,
-        &args.run,
-        RunKind::Shift,
-    ))
-}
-
-/// The request that the arguments make.
-pub fn request(
-    paths: &[PathBuf],
-    map: IdMap,
-    direction: Direction,
-    args: &RunArgs,
-    kind: RunKind,
-) -> ShiftRequest {
-    ShiftRequest {
-        paths: paths.to_vec(),
-        map,
-        direction,
-        jobs: args.limits.threads(),
-        walk: WalkOptions {
-            exclude: args.scope.globs(),
-            cross_mounts: args.scope.cross_mounts,
-            keep_going: args.obstacles.keep_going,
-            assume_unshifted: args.assume_unshifted,
-            outside_links: args.obstacles.guarded.allow_outside_links,
-            clear_flags: args.obstacles.guarded.immutable == Immutable::Clear,
-        },
-        allow_in_use: args.allow_in_use,
-        allow_system_path: args.allow_system_path,
-        allow_home: args.allow_home,
-        kind,
-    }
+    Ok(args
+        .run
+        .request(&args.paths, map, direction, RunKind::Shift))
 }
 
 /// The request that a manifest makes, as far as the arguments have a say in it.
@@ -148,100 +116,8 @@ fn reviewed_request(
     })
 }
 
-/// Whether the manifest goes to stdout.
-///
-/// # Errors
-/// So does what programs read.
-pub fn is_manifest_to_stdout(
-    manifest: Option<&Path>,
-    output: &OutputArgs,
-) -> Result<bool, Failure> {
-    let to_stdout = manifest == Some(Path::new("-"));
-    match to_stdout && output.json {
-        true => Err(Failure::usage(
-            "--manifest - and --json both write to stdout: name a file for the manifest",
-        )),
-        false => Ok(to_stdout),
-    }
-}
-
-/// Opens a manifest for writing; `-` is stdout.
-pub fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
-    if path == Path::new("-") {
-        let stdout = output::stdout().map_err(|source| Refusal::ManifestOutput {
-            path: path.to_path_buf(),
-            source: source.into(),
-        })?;
-        return Ok((ManifestWriter::stream(Box::new(stdout)), path));
-    }
-    match ManifestWriter::file(path) {
-        Ok(writer) => Ok((writer, path)),
-        Err(source) => Err(Refusal::ManifestOutput {
-            path: path.to_path_buf(),
-            source,
-        }),
-    }
-}
-
-fn print(
-    report: &Report,
-    of: SummaryKind,
-    args: &ShiftArgs,
-    call: &Invocation,
-    stdout_is_taken: bool,
-) {
-    print_report(
-        call,
-        report,
-        of,
-        &args.run.output,
-        stdout_is_taken,
-        args.run.manifest.as_deref(),
-    );
-    if of == SummaryKind::DryRun && !args.run.output.quiet && !args.run.output.json {
-        let Some(manifest) = args.run.manifest.as_deref().filter(|_| !stdout_is_taken) else {
-            return;
-        };
-        let word = crate::cli::output::text::shell_word(manifest);
-        say!("\n  Manifest:    {word}\n  Apply it with: idshift shift --from-manifest {word}");
-    }
-}
-
-/// Prints a report: JSON to stdout where that is asked for, and what people read beside it.
-pub fn print_report(
-    call: &Invocation,
-    report: &Report,
-    of: SummaryKind,
-    options: &crate::cli::args::OutputArgs,
-    stdout_is_taken: bool,
-    manifest: Option<&Path>,
-) {
-    json::print_report(call, report, manifest);
-    let failed = matches!(
-        Exit::from(report),
-        Exit::Failed | Exit::Stuck | Exit::Interrupted
-    );
-    if options.quiet && !failed {
-        return;
-    }
-    let to_stderr = options.json || stdout_is_taken || failed;
-    let options = SummaryOptions {
-        service: call.is_of_service(),
-        words: call.words,
-        verbose: options.verbose,
-        to_stderr,
-    };
-    let text = summary(report, of, options);
-    match to_stderr {
-        true => output::to_stderr(format_args!("{text}")),
-        false => output::to_stdout(format_args!("{text}")),
-    }
-}
-
-/// The direction that `--reverse` gives.
-pub fn direction(reverse: bool) -> Direction {
-    match reverse {
-        true => Direction::OutOf,
-        false => Direction::Into,
-    }
+/// How the manifest of a dry run is applied.
+fn tell_how_to_apply(manifest: &Path) {
+    let word = shell_word(manifest);
+    say!("\n  Manifest:    {word}\n  Apply it with: idshift shift --from-manifest {word}");
 }

@@ -1,12 +1,12 @@
 //! `idshift verify`
 
 use crate::cli::announce;
-use crate::cli::args::VerifyArgs;
-use crate::cli::commands::shift::{direction, print_report};
+use crate::cli::args::{VerifyArgs, direction};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
+use crate::cli::run_output::RunOutput;
 use crate::engine::{self, Monitor, Phase, ShiftRequest};
 use crate::fs::escape::escaped;
 use crate::journal::record::{RunKind, WalkOptions};
@@ -29,14 +29,7 @@ pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     };
     monitor.clear();
     let report = report?;
-    print_report(
-        call,
-        &report,
-        SummaryKind::Verify,
-        &args.output,
-        false,
-        None,
-    );
+    RunOutput::new(&args.output).print(call, &report, SummaryKind::Verify);
     Ok(Exit::from(&report))
 }
 

@@ -6,7 +6,6 @@ use super::migration_command::MigrationCommand;
 use super::{daemon_target, refused};
 use crate::cli::args::{Immutable, RevertArgs, RollbackArgs};
 use crate::cli::commands::rollback;
-use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
@@ -15,6 +14,7 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::printable;
 use crate::cli::output::{tell, tell_sentences};
+use crate::cli::run_output::RunOutput;
 use crate::docker::conversion_run::conversion_run;
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Planned};
 use crate::journal::Store;
@@ -24,17 +24,11 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
     let args = command.args;
     let limits = args.execution.limits.apply().map_err(Failure::refused)?;
     let target = daemon_target(&args.daemon, call)?;
-    let to_stdout =
-        is_manifest_to_stdout(args.preview.manifest.as_deref(), &args.execution.output)?;
+    let manifest = args.preview.manifest.as_deref();
+    let output = RunOutput::with_manifest(&args.execution.output, manifest)?;
     let store = Store::at(&args.execution.store.journal_dir);
     let monitor = Terminal::new(args.execution.output.quiet);
-    let manifest = || {
-        args.preview
-            .manifest
-            .as_deref()
-            .map(open_manifest)
-            .transpose()
-    };
+    let manifest = || output.open_manifest();
     let control = limits.control(&monitor);
     let ask = |planned: &Planned<'_>| {
         let lines = effects(command, planned);
@@ -62,7 +56,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
             return Ok(Exit::Interrupted);
         }
     };
-    let of = match args.preview.dry_run {
+    let kind = match args.preview.dry_run {
         true => SummaryKind::DryRun,
         false => SummaryKind::Shift,
     };
@@ -75,14 +69,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
     if command.idmapped {
         call.add("exchanged", &migrated.migration.exchanged);
     }
-    print_report(
-        call,
-        &migrated.report,
-        of,
-        &args.execution.output,
-        to_stdout,
-        args.preview.manifest.as_deref(),
-    );
+    output.print(call, &migrated.report, kind);
     if !args.execution.output.quiet {
         for note in notes(&migrated, Tense::of(args.preview.dry_run)) {
             // What programs read is on stdout.

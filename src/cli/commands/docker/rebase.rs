@@ -7,7 +7,6 @@ use nix::unistd::User;
 use super::{daemon_target, refused, shared_range};
 use crate::cli::announce::rollback_latest;
 use crate::cli::args::{Immutable, RebaseArgs};
-use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
@@ -16,6 +15,7 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{path, printable, shell_word};
 use crate::cli::output::{tell, tell_sentences};
+use crate::cli::run_output::RunOutput;
 use crate::docker::guidance::kept_root;
 use crate::docker::known_roots::known_roots;
 use crate::docker::migrate::DaemonTarget;
@@ -29,18 +29,17 @@ use crate::journal::Store;
 pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.execution.limits.apply().map_err(Failure::refused)?;
     let target = daemon_target(&args.daemon, call)?;
-    let to_stdout =
-        is_manifest_to_stdout(args.preview.manifest.as_deref(), &args.execution.output)?;
+    let manifest = args.preview.manifest.as_deref();
+    let output = RunOutput::with_manifest(&args.execution.output, manifest)?;
     let store = Store::at(&args.execution.store.journal_dir);
     let request = request(args, &target, &store)?;
     let monitor = Terminal::new(args.execution.output.quiet);
     let control = limits.control(&monitor);
     let mut rebase = Rebase::prepare(&request, control).map_err(refused)?;
-    let manifest = args.preview.manifest.as_deref();
-    let (report, of) = match args.preview.dry_run {
+    let (report, kind) = match args.preview.dry_run {
         true => {
-            let manifest = manifest.map(open_manifest).transpose()?;
-            let mut report = rebase.plan().dry_run(&store, manifest, control)?;
+            let plan = rebase.plan();
+            let mut report = plan.dry_run(&store, output.open_manifest()?, control)?;
             report.would_refuse.extend(rebase.mounted.take());
             (report, SummaryKind::DryRun)
         }
@@ -64,14 +63,7 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         }
     };
     monitor.clear();
-    print_report(
-        call,
-        &report,
-        of,
-        &args.execution.output,
-        to_stdout,
-        manifest,
-    );
+    output.print(call, &report, kind);
     let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if is_done && !args.execution.output.quiet {
         tell_what_is_left(&request, &rebase, Tense::of(args.preview.dry_run));

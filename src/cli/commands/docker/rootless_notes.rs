@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::cli::commands::bind_note::bind_note;
-use crate::cli::commands::copied;
-use crate::cli::commands::user_made::trust;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{path, shell_word};
+use crate::cli::store_move::bind_note::bind_note;
+use crate::cli::store_move::copy_notes;
+use crate::cli::store_move::trust_note::trust;
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
 use crate::docker::rootless::user_config::UserConfig;
 use crate::engine::{Outcome, Report};
@@ -47,7 +47,7 @@ pub(super) fn question(
         ),
         format!("  {undo} undoes it until Docker is started."),
     ];
-    lines.splice(1..1, copy.map(copied::effect));
+    lines.splice(1..1, copy.map(copy_notes::effect));
     lines
 }
 

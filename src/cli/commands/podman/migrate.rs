@@ -2,13 +2,13 @@
 
 use super::refused;
 use crate::cli::args::{Immutable, PodmanMigrateArgs};
-use crate::cli::commands::bind_note::bind_note;
-use crate::cli::commands::copied;
-use crate::cli::commands::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::path;
+use crate::cli::store_move::bind_note::bind_note;
+use crate::cli::store_move::copy_notes;
+use crate::cli::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
 use crate::engine::{Outcome, Report};
 use crate::podman::config::{StorageConf, looks_elsewhere, rootless_store};
 use crate::podman::plan::{ENGINE, MoveRequest, PodmanMove};
@@ -100,7 +100,7 @@ fn question(
             request.user.name
         ),
     ];
-    lines.splice(1..1, copy.map(copied::effect));
+    lines.splice(1..1, copy.map(copy_notes::effect));
     lines
 }
 

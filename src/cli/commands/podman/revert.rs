@@ -2,12 +2,12 @@
 
 use super::refused;
 use crate::cli::args::PodmanRevertArgs;
-use crate::cli::commands::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
-use crate::cli::commands::user_made;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{path, shell_word};
+use crate::cli::store_move::trust_note::trust;
+use crate::cli::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
 use crate::engine::{Outcome, Report};
 use crate::podman::config::{StorageConf, rootless_store};
 use crate::podman::revert::plan::{StoreTake, TakeRequest};
@@ -70,7 +70,7 @@ fn question(plan: &StoreTake, request: &TakeRequest, undo: &str) -> Vec<String> 
         format!(
             "  What belongs to uid {} becomes root's. {}",
             user.root.0,
-            user_made::trust("images, containers and volumes", &user.name)
+            trust("images, containers and volumes", &user.name)
         ),
         format!(
             "  {} renames and rewrites of files.",
@@ -120,7 +120,7 @@ fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, tense: Tense)
             plan.logged.join(", ")
         ));
     }
-    notes.push(user_made::trust("images, containers and volumes", user));
+    notes.push(trust("images, containers and volumes", user));
     if tense == Tense::Done {
         notes.push(
             "Now root works with it: `podman ps --all`, `podman images` and `podman volume ls`, run as root.".into(),

@@ -1,9 +1,15 @@
 //! A move of a whole store, to a user or back: refused, shown, asked about, done, and told.
+//!
+//! - [`bind_note`]: what becomes of host directories that containers bind
+//! - [`copy_notes`]: what is told of a copy
+//! - [`trust_note`]: what no check can tell of what a user made
+
+pub mod bind_note;
+pub mod copy_notes;
+pub mod trust_note;
 
 use std::path::Path;
 
-use super::copied;
-use super::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::announce::rollback_latest;
 use crate::cli::args::{ExecutionArgs, MigrationArgs, PodmanMoveArgs, PreviewArgs};
 use crate::cli::confirm::{self, Answer};
@@ -15,6 +21,7 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell_sentences;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::printable;
+use crate::cli::run_output::RunOutput;
 use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::journal::Store;
 use crate::preflight::TransientBlocker;
@@ -57,8 +64,8 @@ impl MoveArgs<'_> {
         Tense::of(self.preview.dry_run)
     }
 
-    fn manifest(&self) -> Option<&Path> {
-        self.preview.manifest.as_deref()
+    fn output(&self) -> Result<RunOutput<'_>, Failure> {
+        RunOutput::with_manifest(&self.execution.output, self.preview.manifest.as_deref())
     }
 
     fn store(&self) -> Store {
@@ -86,7 +93,7 @@ impl CutShort<'_> {
         prepare: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, Failure> {
         call.is_of(&[self.now.to_path_buf()]);
-        is_manifest_to_stdout(args.manifest(), &args.execution.output)?;
+        args.output()?;
         let store = args.store();
         prepare().map_err(|error| self.first(&store, error))
     }
@@ -144,15 +151,15 @@ impl<E: ToString> MoveCommand<'_, E> {
         limits: &Limits,
         call: &mut Invocation,
     ) -> Result<Exit, Failure> {
-        let to_stdout = is_manifest_to_stdout(args.manifest(), &args.execution.output)?;
+        let output = args.output()?;
         let store = args.store();
         let monitor = Terminal::new(args.execution.output.quiet);
         let control = limits.control(&monitor);
         self.refuse(args.preview.dry_run, cut_short, &store, control)?;
         let copy = (self.copy)().map_err(|error| cut_short.first(&store, error))?;
         let copy = copy.as_ref();
-        let (report, of) = match args.preview.dry_run {
-            true => (self.dry_run(args, &store, control)?, SummaryKind::DryRun),
+        let (report, kind) = match args.preview.dry_run {
+            true => (self.dry_run(output, &store, control)?, SummaryKind::DryRun),
             false => {
                 if confirm::is_asked(&args.execution.confirm, &args.execution.output) {
                     // Whoever is asked is not refused afterwards.
@@ -170,21 +177,14 @@ impl<E: ToString> MoveCommand<'_, E> {
                     Ok(report) => (report, SummaryKind::Shift),
                     Err(ExecuteError::InTheWay(error)) => return Err(Failure::refused(error)),
                     Err(ExecuteError::Refusal(refusal)) => return Err(refusal.into()),
-                    Err(ExecuteError::Interrupted) => return Ok(copied::interrupted(call)),
+                    Err(ExecuteError::Interrupted) => return Ok(copy_notes::interrupted(call)),
                 }
             }
         };
         monitor.clear();
-        print_report(
-            call,
-            &report,
-            of,
-            &args.execution.output,
-            to_stdout,
-            args.manifest(),
-        );
+        output.print(call, &report, kind);
         if !args.execution.output.quiet {
-            let of_copy = copy.map(|it| copied::notes(it, &report, args.tense()));
+            let of_copy = copy.map(|it| copy_notes::notes(it, &report, args.tense()));
             let notes = (self.notes)(&report).into_iter();
             let notes = notes.chain(of_copy.into_iter().flatten());
             for note in notes.chain(self.last_note) {
@@ -221,11 +221,11 @@ impl<E: ToString> MoveCommand<'_, E> {
 
     fn dry_run(
         &mut self,
-        args: &MoveArgs<'_>,
+        output: RunOutput<'_>,
         store: &Store,
         control: RunControl<'_>,
     ) -> Result<Report, Failure> {
-        let manifest = args.manifest().map(open_manifest).transpose()?;
+        let manifest = output.open_manifest()?;
         let mut report = self.plan.dry_run(store, manifest, control)?;
         report.would_refuse.append(&mut self.blockers.others);
         Ok(report)

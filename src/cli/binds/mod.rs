@@ -15,7 +15,7 @@ pub mod prepare;
 use std::path::PathBuf;
 
 use crate::cli::args::BindsArgs;
-use crate::cli::commands::docker_user::{bound_by_volume, in_numbers, of_service};
+use crate::cli::container_user::{bound_by_volume, in_numbers, of_service};
 use crate::cli::exit::Failure;
 use crate::cli::output::tell_sentences;
 use crate::cli::output::text::shell_word;

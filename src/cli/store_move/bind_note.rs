@@ -7,7 +7,7 @@ use crate::preflight::check_system_path;
 use crate::store_move::user::RootlessUser;
 
 /// What containers bind keeps its owners. What belongs to the system is never shifted.
-pub(super) fn bind_note(container: &str, source: &Path, user: &RootlessUser) -> String {
+pub fn bind_note(container: &str, source: &Path, user: &RootlessUser) -> String {
     let stays = format!(
         "Bind mount {} of {container} keeps its owners, and root in the container is {} there now.",
         path(source),
