@@ -4,8 +4,11 @@ use std::io::{IsTerminal, stderr, stdin};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::cli::args::{ConfirmArgs, OutputArgs};
+use crate::cli::args::{ConfirmArgs, ExecutionArgs, OutputArgs};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::limits::{Limits, interrupted};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
 use crate::cli::output::{tell, tell_sentences, to_stderr};
 use crate::engine::Cancel;
 
@@ -18,6 +21,29 @@ pub enum Answer {
     No,
     /// A signal came, such as that of Ctrl-C.
     Interrupted,
+}
+
+/// Asks before the first change, where somebody can answer. `lines` checks all that can refuse, and says what will happen.
+/// `None`: go on. With an exit code, the command ends.
+///
+/// # Errors
+/// A check refuses, or the answer is no.
+pub fn ask_before(
+    args: &ExecutionArgs,
+    limits: &Limits,
+    monitor: &Terminal,
+    call: &Invocation,
+    lines: impl FnOnce() -> Result<Vec<String>, Failure>,
+) -> Result<Option<Exit>, Failure> {
+    if !is_asked(&args.confirm, &args.output) {
+        return Ok(None);
+    }
+    let lines = lines()?;
+    match monitor.suspend(|| ask(&lines, &limits.cancel)) {
+        Answer::Yes => Ok(None),
+        Answer::No => Err(declined()),
+        Answer::Interrupted => Ok(Some(interrupted(call, false))),
+    }
 }
 
 /// How often to check for a signal that came just before the wait.
@@ -78,12 +104,6 @@ fn meaning(line: &[u8]) -> Answer {
 /// The failure for a question that was not confirmed.
 pub fn declined() -> Failure {
     Failure::refused("not confirmed; nothing was changed")
-}
-
-/// Reports a signal that came during the question.
-pub fn interrupted() -> Exit {
-    tell!("Interrupted. Nothing was changed.");
-    Exit::Interrupted
 }
 
 #[cfg(test)]

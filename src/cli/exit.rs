@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::engine::{Outcome, Refusal, Report};
+use crate::host::Level;
 
 /// Exit codes. They are part of the contract with other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,16 @@ impl From<&Report> for Exit {
             Outcome::Failed => Exit::Failed,
             Outcome::Stuck => Exit::Stuck,
             Outcome::Interrupted => Exit::Interrupted,
+        }
+    }
+}
+
+/// By the worst that a check found.
+impl From<Level> for Exit {
+    fn from(worst: Level) -> Exit {
+        match worst {
+            Level::Ok | Level::Warning => Exit::Done,
+            Level::Error => Exit::SomeLeft,
         }
     }
 }

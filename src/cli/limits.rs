@@ -5,6 +5,9 @@ use std::sync::Arc;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use crate::cli::args::LimitArgs;
+use crate::cli::exit::Exit;
+use crate::cli::output::json::Invocation;
+use crate::cli::output::tell;
 use crate::engine::{Cancel, Monitor, RateLimit, RunControl};
 use crate::fs::process;
 use crate::preflight::host::{self, HostLacks};
@@ -63,6 +66,16 @@ impl LimitArgs {
         }
         Ok(limits)
     }
+}
+
+/// Ends a command that somebody stopped before it changed anything.
+pub fn interrupted(call: &Invocation, copy_is_removed: bool) -> Exit {
+    let exit = call.print_interrupted();
+    match copy_is_removed {
+        true => tell!("Interrupted. Nothing was changed, and the copy is removed."),
+        false => tell!("Interrupted. Nothing was changed."),
+    }
+    exit
 }
 
 /// A write beyond `RLIMIT_FSIZE` (`ulimit -f`) then fails with `EFBIG`, as one on a full disk does, and does not end the

@@ -6,7 +6,7 @@
 //! - `completion`: what shells ask to complete a command line
 //! - `announce`: the run that a command acts on, said before it does
 //! - `confirm`: the question before a command that changes much
-//! - `run_output`: where the report and the manifest of a run go
+//! - `run_output`: where the report, the notes and the manifest of a run go
 //! - `store_move`: what the moves of whole stores have in common
 //! - `binds`: services of Compose files and command lines, for `check` and `prepare`
 //! - `container_user`: whom containers and images run as, for `check` and `prepare`

@@ -1,12 +1,13 @@
-//! What a run prints: its report, and the manifest of a dry run.
+//! What a run prints: its report, its notes, and the manifest of a dry run.
 
 use std::path::Path;
 
 use crate::cli::args::OutputArgs;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output;
 use crate::cli::output::json::{self, Invocation};
 use crate::cli::output::summary::{SummaryKind, SummaryOptions, summary};
+use crate::cli::output::text::printable;
+use crate::cli::output::{self, tell_sentences};
 use crate::engine::dry_run::ManifestOutput;
 use crate::engine::{Refusal, Report};
 use crate::journal::manifest::ManifestWriter;
@@ -98,6 +99,16 @@ impl<'a> RunOutput<'a> {
         match to_stderr {
             true => output::to_stderr(format_args!("{text}")),
             false => output::to_stdout(format_args!("{text}")),
+        }
+    }
+
+    /// Tells people what else they should know. What programs read is on stdout.
+    pub fn tell(&self, notes: impl IntoIterator<Item = String>) {
+        if self.options.quiet {
+            return;
+        }
+        for note in notes {
+            tell_sentences!("{}", printable(&note));
         }
     }
 }

@@ -344,6 +344,11 @@ impl Report {
             Ending::Done => Outcome::Done,
         }
     }
+
+    /// Whether it did all that it could, or a dry run looked at all of it.
+    pub fn is_done(&self) -> bool {
+        matches!(self.outcome(), Outcome::Done | Outcome::SomeLeft)
+    }
 }
 
 #[cfg(test)]

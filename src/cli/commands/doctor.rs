@@ -44,8 +44,5 @@ pub fn run(args: &DoctorArgs, call: &Invocation) -> Result<Exit, Failure> {
         say!("{verdict}.\n");
         findings::print(&found);
     }
-    Ok(match worst {
-        Level::Error => Exit::SomeLeft,
-        _ => Exit::Done,
-    })
+    Ok(Exit::from(worst))
 }

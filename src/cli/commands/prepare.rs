@@ -9,13 +9,11 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::tell_sentences;
 use crate::cli::output::tense::Tense;
-use crate::cli::output::text::{count, path, printable, shell_word};
+use crate::cli::output::text::{count, path, shell_word};
 use crate::cli::run_output::RunOutput;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
-use crate::engine::Outcome;
 use crate::idmap::IdMap;
 use crate::journal::Store;
 use crate::journal::record::RunKind;
@@ -45,10 +43,8 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         shift,
     };
     let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;
-    if !run.output.quiet && !args.reverse {
-        for note in mounts_instead(&asked) {
-            tell_sentences!("{}", printable(&note));
-        }
+    if !args.reverse {
+        output.tell(mounts_instead(&asked));
     }
     let monitor = Terminal::new(run.output.quiet);
     let control = limits.control(&monitor);
@@ -63,12 +59,8 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     };
     monitor.clear();
     output.print(call, &report, kind);
-    let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
-    if done && !run.output.quiet {
-        for note in describe(&prepared, Tense::of(run.dry_run)) {
-            // What programs read is on stdout.
-            tell_sentences!("{}", printable(&note));
-        }
+    if report.is_done() {
+        output.tell(describe(&prepared, Tense::of(run.dry_run)));
     }
     Ok(Exit::from(&report))
 }
@@ -121,12 +113,12 @@ fn owner(args: &PrepareArgs, map: &IdMap) -> Result<Option<ContainerUser>, Failu
 }
 
 /// Large directories could be mounted instead: told before the run begins.
-fn mounts_instead(asked: &PrepareRequest) -> Vec<String> {
+fn mounts_instead(asked: &PrepareRequest) -> impl Iterator<Item = String> {
     let words = &asked.map_words;
     let map = &asked.shift.map;
     let paths = asked.shift.paths.iter().enumerate();
-    let large = paths.filter(|(_, path)| is_for_a_mount(path, map));
-    let note = |(n, dir): (usize, &PathBuf)| {
+    let large = paths.filter(move |(_, path)| is_for_a_mount(path, map));
+    let note = move |(n, dir): (usize, &PathBuf)| {
         let owner = asked.owners.of_path(n);
         let owner = owner.map_or(String::new(), |owner| format!(" --owner {owner}"));
         format!(
@@ -137,7 +129,7 @@ fn mounts_instead(asked: &PrepareRequest) -> Vec<String> {
             shell_word(dir)
         )
     };
-    large.map(note).collect()
+    large.map(note)
 }
 
 /// Notes about a plan, for people.

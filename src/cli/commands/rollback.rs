@@ -2,7 +2,7 @@
 
 use crate::cli::announce;
 use crate::cli::args::RollbackArgs;
-use crate::cli::confirm::{self, Answer};
+use crate::cli::confirm::{ask_before, is_asked};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::limits::Limits;
 use crate::cli::output::json::Invocation;
@@ -37,10 +37,8 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         tell_left(&journal);
     }
     announce::check_not_over(&args.journal, &journal, is_over, &store)?;
-    match announce_and_ask(args, &journal, &monitor, &limits) {
-        Answer::Yes => {}
-        Answer::No => return Err(confirm::declined()),
-        Answer::Interrupted => return Ok(confirm::interrupted()),
+    if let Some(exit) = announce_and_ask(args, &journal, &limits, &monitor, call)? {
+        return Ok(exit);
     }
     let options = RollbackOptions {
         dry_run: args.dry_run,
@@ -61,24 +59,27 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     Ok(Exit::from(&report))
 }
 
-/// Says which run is meant, and asks where somebody can answer; else the answer is yes.
+/// Says which run is meant, and asks where somebody can answer.
 fn announce_and_ask(
     args: &RollbackArgs,
     journal: &Journal,
-    monitor: &Terminal,
     limits: &Limits,
-) -> Answer {
-    let is_asked =
-        !args.dry_run && confirm::is_asked(&args.execution.confirm, &args.execution.output);
+    monitor: &Terminal,
+    call: &Invocation,
+) -> Result<Option<Exit>, Failure> {
+    let execution = &args.execution;
+    let is_asked = is_asked(&execution.confirm, &execution.output);
     let doing = match (args.dry_run, is_asked) {
         (true, _) => "Would roll back",
         (false, true) => "Will roll back",
         (false, false) => "Rolling back",
     };
-    monitor.suspend(|| announce::announce(doing, journal, &args.execution.output));
-    match is_asked {
-        true => monitor.suspend(|| confirm::ask(&effects(journal, args.force), &limits.cancel)),
-        false => Answer::Yes,
+    monitor.suspend(|| announce::announce(doing, journal, &execution.output));
+    match args.dry_run {
+        true => Ok(None),
+        false => ask_before(execution, limits, monitor, call, || {
+            Ok(effects(journal, args.force))
+        }),
     }
 }
 

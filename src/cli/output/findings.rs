@@ -1,7 +1,10 @@
 //! What was looked at on a host, for people.
 
 use console::style;
+use serde::Serialize;
+use serde_json::Value;
 
+use crate::cli::exit::Failure;
 use crate::cli::output::text::one_line;
 use crate::cli::output::{say, table};
 use crate::host::{Finding, Level};
@@ -20,6 +23,27 @@ pub fn word(level: Level) -> String {
         Level::Error => style("error  ").red(),
     }
     .to_string()
+}
+
+/// What an audit comes to, in two or three words.
+pub fn verdict(worst: Level) -> String {
+    match worst {
+        Level::Ok => style("Ready").green(),
+        Level::Warning => style("Ready, with warnings").yellow(),
+        Level::Error => style("Not ready").red(),
+    }
+    .bold()
+    .to_string()
+}
+
+/// The object of an audit: what it found, and what that comes to.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn object(audit: &impl Serialize, verdict: Level) -> Result<Value, Failure> {
+    let mut object = serde_json::to_value(audit).map_err(Failure::refused)?;
+    object["verdict"] = serde_json::to_value(verdict).map_err(Failure::refused)?;
+    Ok(object)
 }
 
 /// A line each, and another for what helps. A command is to be copied, and never wrapped.

@@ -149,6 +149,12 @@ impl Invocation {
         }
     }
 
+    /// The object of a command that was stopped before it had anything to report.
+    pub fn print_interrupted(&self) -> Exit {
+        self.print("interrupted", json!({}));
+        Exit::Interrupted
+    }
+
     /// The object of a command that did not get to a report.
     pub fn print_failure(&self, failure: &Failure) {
         let ending = match failure.exit {

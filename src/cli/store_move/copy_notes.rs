@@ -1,11 +1,8 @@
 //! What a person is told of a move to a user that leaves the original alone.
 
-use crate::cli::exit::Exit;
-use crate::cli::output::json::Invocation;
-use crate::cli::output::tell;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{bytes, inodes, path, shell_word};
-use crate::engine::{Outcome, Report};
+use crate::engine::Report;
 use crate::store_move::copy::{PlannedCopy, earlier};
 
 /// What is about to be made, for the confirmation.
@@ -21,7 +18,7 @@ pub fn effect(copy: &PlannedCopy) -> String {
 
 /// What was made, or would be, and what is left.
 pub fn notes(copy: &PlannedCopy, report: &Report, tense: Tense) -> Vec<String> {
-    if !matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft) {
+    if !report.is_done() {
         return earlier::left_by(report).into_iter().collect();
     }
     let (stays, were) = (tense.stays(), tense.were());
@@ -55,11 +52,4 @@ fn size(copy: &PlannedCopy) -> String {
         true => ", which share their content with it".into(),
         false => format!(" ({})", bytes(copy.amount.bytes)),
     }
-}
-
-/// Somebody asked to stop before the run began.
-pub fn interrupted(call: &mut Invocation) -> Exit {
-    call.print("interrupted", serde_json::json!({}));
-    tell!("Interrupted. Nothing was changed, and the copy is removed.");
-    Exit::Interrupted
 }

@@ -12,15 +12,13 @@ use std::path::Path;
 
 use crate::cli::announce::rollback_latest;
 use crate::cli::args::{ExecutionArgs, MigrationArgs, PodmanMoveArgs, PreviewArgs};
-use crate::cli::confirm::{self, Answer};
+use crate::cli::confirm::ask_before;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::limits::Limits;
+use crate::cli::limits::{Limits, interrupted};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::tell_sentences;
 use crate::cli::output::tense::Tense;
-use crate::cli::output::text::printable;
 use crate::cli::run_output::RunOutput;
 use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::journal::Store;
@@ -161,15 +159,13 @@ impl<E: ToString> MoveCommand<'_, E> {
         let (report, kind) = match args.preview.dry_run {
             true => (self.dry_run(output, &store, control)?, SummaryKind::DryRun),
             false => {
-                if confirm::is_asked(&args.execution.confirm, &args.execution.output) {
-                    // Whoever is asked is not refused afterwards.
+                let lines = || {
                     drop(self.plan.lock(&store, control)?);
-                    let lines = (self.question)(copy);
-                    match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
-                        Answer::Yes => {}
-                        Answer::No => return Err(confirm::declined()),
-                        Answer::Interrupted => return Ok(confirm::interrupted()),
-                    }
+                    Ok((self.question)(copy))
+                };
+                let asked = ask_before(args.execution, limits, &monitor, call, lines);
+                if let Some(exit) = asked? {
+                    return Ok(exit);
                 }
                 let report = (self.execute)(copy, &store, control);
                 monitor.clear();
@@ -177,20 +173,17 @@ impl<E: ToString> MoveCommand<'_, E> {
                     Ok(report) => (report, SummaryKind::Shift),
                     Err(ExecuteError::InTheWay(error)) => return Err(Failure::refused(error)),
                     Err(ExecuteError::Refusal(refusal)) => return Err(refusal.into()),
-                    Err(ExecuteError::Interrupted) => return Ok(copy_notes::interrupted(call)),
+                    Err(ExecuteError::Interrupted) => return Ok(interrupted(call, true)),
                 }
             }
         };
         monitor.clear();
         output.print(call, &report, kind);
-        if !args.execution.output.quiet {
-            let of_copy = copy.map(|it| copy_notes::notes(it, &report, args.tense()));
-            let notes = (self.notes)(&report).into_iter();
-            let notes = notes.chain(of_copy.into_iter().flatten());
-            for note in notes.chain(self.last_note) {
-                tell_sentences!("{}", printable(&note));
-            }
+        output.tell((self.notes)(&report));
+        if let Some(copy) = copy {
+            output.tell(copy_notes::notes(copy, &report, args.tense()));
         }
+        output.tell(self.last_note);
         Ok(Exit::from(&report))
     }
 

@@ -25,7 +25,7 @@ use super::staged_run::execute;
 use super::stamps::stamps_of;
 use super::{DockerError, Reason};
 use crate::engine::dry_run::ManifestOutput;
-use crate::engine::{Outcome, Refusal, Report, RunControl};
+use crate::engine::{Refusal, Report, RunControl};
 use crate::host::range_users::{self, SharedRange};
 use crate::idmap::Direction;
 use crate::journal::{Journal, Store};
@@ -205,7 +205,7 @@ impl DaemonTarget {
         request: &MigrateRequest,
         mut run: Migrated,
     ) -> Migrated {
-        let done = matches!(run.report.outcome(), Outcome::Done | Outcome::SomeLeft);
+        let done = run.report.is_done();
         let top = &self.data_root;
         if options.idmapped && (done || options.dry_run) {
             let range = run.remap.dir_name();

@@ -8,12 +8,13 @@ use crate::cli::args::{Immutable, RevertArgs, RollbackArgs};
 use crate::cli::commands::rollback;
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::limits::interrupted;
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tell_sentences;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::printable;
-use crate::cli::output::{tell, tell_sentences};
 use crate::cli::run_output::RunOutput;
 use crate::docker::conversion_run::conversion_run;
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Planned};
@@ -48,12 +49,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         Err(MigrateError::Refusal(refusal)) => return Err(refusal.into()),
         Err(MigrateError::Declined) => return Err(confirm::declined()),
         Err(MigrateError::Interrupted { copy }) => {
-            call.print("interrupted", serde_json::json!({}));
-            match copy {
-                true => tell!("Interrupted. Nothing was changed, and the copy is removed."),
-                false => tell!("Interrupted. Nothing was changed."),
-            }
-            return Ok(Exit::Interrupted);
+            return Ok(interrupted(call, copy));
         }
     };
     let kind = match args.preview.dry_run {
@@ -70,12 +66,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         call.add("exchanged", &migrated.migration.exchanged);
     }
     output.print(call, &migrated.report, kind);
-    if !args.execution.output.quiet {
-        for note in notes(&migrated, Tense::of(args.preview.dry_run)) {
-            // What programs read is on stdout.
-            tell_sentences!("{}", printable(&note));
-        }
-    }
+    output.tell(notes(&migrated, Tense::of(args.preview.dry_run)));
     Ok(Exit::from(&migrated.report))
 }
 

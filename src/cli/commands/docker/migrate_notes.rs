@@ -12,13 +12,12 @@ use crate::docker::inventory::Inventory;
 use crate::docker::migrate::Migrated;
 use crate::docker::migration_plan::SetAsideNames;
 use crate::docker::remap::Remap;
-use crate::engine::Outcome;
 use crate::journal::id::argument;
 use crate::store_move::copy::PlannedCopy;
 
 /// Notes about a run.
 pub(super) fn notes(migrated: &Migrated, tense: Tense) -> Vec<String> {
-    let is_done = matches!(migrated.report.outcome(), Outcome::Done | Outcome::SomeLeft);
+    let is_done = migrated.report.is_done();
     // What a dry run found is what a run would do.
     let is_so = is_done || tense == Tense::WouldBe;
     let mut notes = match is_so {

@@ -7,21 +7,20 @@ use nix::unistd::User;
 use super::{daemon_target, refused, shared_range};
 use crate::cli::announce::rollback_latest;
 use crate::cli::args::{Immutable, RebaseArgs};
-use crate::cli::confirm::{self, Answer};
+use crate::cli::confirm::ask_before;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tense::Tense;
-use crate::cli::output::text::{path, printable, shell_word};
-use crate::cli::output::{tell, tell_sentences};
+use crate::cli::output::text::{path, shell_word};
 use crate::cli::run_output::RunOutput;
 use crate::docker::guidance::kept_root;
 use crate::docker::known_roots::known_roots;
 use crate::docker::migrate::DaemonTarget;
 use crate::docker::rebase::{Rebase, RebaseRequest};
 use crate::docker::remap::Remap;
-use crate::engine::{Outcome, Refusal};
+use crate::engine::Refusal;
 use crate::idmap::IdMap;
 use crate::journal::Store;
 
@@ -49,27 +48,23 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
                 rebase.plan().lock(&store, control)?;
                 return Err(Refusal::from(mounted).into());
             }
-            if confirm::is_asked(&args.execution.confirm, &args.execution.output) {
-                // Whoever is asked is not refused afterwards.
+            let lines = || {
                 drop(rebase.plan().lock(&store, control)?);
-                let lines = effects(&request, &args.execution.store.journal_dir);
-                match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
-                    Answer::Yes => {}
-                    Answer::No => return Err(confirm::declined()),
-                    Answer::Interrupted => return Ok(confirm::interrupted()),
-                }
+                Ok(effects(&request, &args.execution.store.journal_dir))
+            };
+            let asked = ask_before(&args.execution, &limits, &monitor, call, lines);
+            if let Some(exit) = asked? {
+                return Ok(exit);
             }
             (rebase.plan().execute(&store, control)?, SummaryKind::Shift)
         }
     };
     monitor.clear();
     output.print(call, &report, kind);
-    let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
-    if is_done && !args.execution.output.quiet {
-        tell_what_is_left(&request, &rebase, Tense::of(args.preview.dry_run));
-        if !args.preview.dry_run {
-            tell_next_step(&request.to, &target);
-        }
+    if report.is_done() {
+        output.tell(notes(&request, &rebase, Tense::of(args.preview.dry_run)));
+        let next = (!args.preview.dry_run).then(|| next_step(&request.to, &target));
+        output.tell(next);
     }
     Ok(Exit::from(&report))
 }
@@ -105,8 +100,8 @@ fn request(
 }
 
 /// What a run does, in a few lines, for the question before it.
-fn effects(request: &RebaseRequest, journal_dir: &Path) -> [String; 4] {
-    [
+fn effects(request: &RebaseRequest, journal_dir: &Path) -> Vec<String> {
+    vec![
         format!(
             "Will move the root of the daemon in {}",
             path(&request.data_root)
@@ -120,39 +115,37 @@ fn effects(request: &RebaseRequest, journal_dir: &Path) -> [String; 4] {
     ]
 }
 
-fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase, tense: Tense) {
-    for line in &rebase.shared {
-        tell_sentences!("{}", printable(&shared_range(line, "the new range")));
-    }
-    if let Some(aside) = &rebase.set_aside {
+/// What a person should know of a run.
+fn notes(request: &RebaseRequest, rebase: &Rebase, tense: Tense) -> Vec<String> {
+    let shared = rebase.shared.iter();
+    let mut notes: Vec<String> = shared
+        .map(|line| shared_range(line, "the new range"))
+        .collect();
+    notes.extend(rebase.set_aside.as_ref().map(|aside| {
         let (was, is) = (tense.was_before(), tense.is());
-        tell_sentences!(
-            "An unused root {was} in the way. It {is} kept as {aside} in the data-root."
-        );
-    }
-    if let Some(kept) = &rebase.left_root {
-        tell_sentences!("{}", kept_root(kept));
-    }
-    for dir in &rebase.left_behind {
-        tell_sentences!(
+        format!("An unused root {was} in the way. It {is} kept as {aside} in the data-root.")
+    }));
+    notes.extend(rebase.left_root.as_deref().map(kept_root));
+    notes.extend(rebase.left_behind.iter().map(|dir| {
+        format!(
             "{} is bound by containers and {} in the old range. `idshift shift --from {} --to {} {}` moves it.",
             path(dir),
             tense.stays(),
             words(&request.from),
             words(&request.to),
             shell_word(dir)
-        );
-    }
-    if let Some(note) = &rebase.services {
-        tell_sentences!("{}", printable(note));
-    }
+        )
+    }));
+    notes.extend(rebase.services.clone());
+    notes
 }
 
-fn tell_next_step(to: &IdMap, target: &DaemonTarget) {
+/// What is to be done next.
+fn next_step(to: &IdMap, target: &DaemonTarget) -> String {
     let now = Remap::resolve(&target.remap_to);
     match now.is_ok_and(|remap| remap.map == *to) {
-        true => tell!("Now start the daemon."),
-        false => tell_sentences!(
+        true => "Now start the daemon.".into(),
+        false => format!(
             "Before the daemon is started, /etc/subuid and /etc/subgid must give {to} to the user that it remaps to."
         ),
     }

@@ -9,7 +9,7 @@ use crate::cli::store_move::copy_notes;
 use crate::cli::store_move::trust_note::trust;
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
 use crate::docker::rootless::user_config::UserConfig;
-use crate::engine::{Outcome, Report};
+use crate::engine::Report;
 use crate::idmap::Direction;
 use crate::store_move::copy::PlannedCopy;
 use crate::store_move::execute::StoreMove;
@@ -63,8 +63,7 @@ pub(super) fn notes(
     report: &Report,
     tense: Tense,
 ) -> Vec<String> {
-    let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
-    if !is_done {
+    if !report.is_done() {
         return Vec::new();
     }
     let mut notes = Vec::new();

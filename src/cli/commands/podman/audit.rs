@@ -1,7 +1,5 @@
 //! `idshift podman audit`
 
-use console::style;
-
 use super::refused;
 use crate::cli::args::PodmanAuditArgs;
 use crate::cli::exit::{Exit, Failure};
@@ -10,7 +8,6 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::text::{count, inodes, one_line, path};
 use crate::cli::output::{say, say_sentences};
-use crate::host::Level;
 use crate::journal::Store;
 use crate::podman::audit::{Audit, AuditRequest, audit};
 
@@ -29,30 +26,20 @@ pub fn run(args: &PodmanAuditArgs, call: &mut Invocation) -> Result<Exit, Failur
     let found = audit(&request, &store, limits.control(&monitor));
     monitor.clear();
     if limits.cancel.is_requested() {
-        call.print("interrupted", serde_json::json!({}));
-        return Ok(Exit::Interrupted);
+        return Ok(call.print_interrupted());
     }
     let found = found.map_err(refused)?;
     call.is_of(std::slice::from_ref(&found.storage));
     if args.output.json {
-        let mut value = serde_json::to_value(&found).map_err(Failure::refused)?;
-        value["verdict"] = serde_json::to_value(found.verdict()).map_err(Failure::refused)?;
-        call.print("done", value);
+        call.print("done", findings::object(&found, found.verdict())?);
     } else if !args.output.quiet {
         print(&found);
     }
-    Ok(match found.verdict() {
-        Level::Ok | Level::Warning => Exit::Done,
-        Level::Error => Exit::SomeLeft,
-    })
+    Ok(Exit::from(found.verdict()))
 }
 
 fn print(audit: &Audit) {
-    let verdict = match audit.verdict() {
-        Level::Ok => style("Ready").green().bold().to_string(),
-        Level::Warning => style("Ready, with warnings").yellow().bold().to_string(),
-        Level::Error => style("Not ready").red().bold().to_string(),
-    };
+    let verdict = findings::verdict(audit.verdict());
     say!("{verdict}: {} has {}.\n", path(&audit.storage), audit.holds);
     findings::print(&audit.findings);
     if let (Some(work), Some(target)) = (&audit.work, &audit.target) {

@@ -9,7 +9,7 @@ use crate::cli::output::text::path;
 use crate::cli::store_move::bind_note::bind_note;
 use crate::cli::store_move::copy_notes;
 use crate::cli::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
-use crate::engine::{Outcome, Report};
+use crate::engine::Report;
 use crate::podman::config::{StorageConf, looks_elsewhere, rootless_store};
 use crate::podman::plan::{ENGINE, MoveRequest, PodmanMove};
 use crate::store_move::MoveError;
@@ -106,8 +106,7 @@ fn question(
 
 /// What a person should know of a run.
 fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, tense: Tense) -> Vec<String> {
-    let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
-    if !is_done {
+    if !report.is_done() {
         return Vec::new();
     }
     let user = &request.user.name;

@@ -8,7 +8,7 @@ use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{path, shell_word};
 use crate::cli::store_move::trust_note::trust;
 use crate::cli::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
-use crate::engine::{Outcome, Report};
+use crate::engine::Report;
 use crate::podman::config::{StorageConf, rootless_store};
 use crate::podman::revert::plan::{StoreTake, TakeRequest};
 use crate::store_move::MoveError;
@@ -82,7 +82,7 @@ fn question(plan: &StoreTake, request: &TakeRequest, undo: &str) -> Vec<String> 
 
 /// What a person should know of a run.
 fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, tense: Tense) -> Vec<String> {
-    if !matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft) {
+    if !report.is_done() {
         return Vec::new();
     }
     let (uid, gid) = request.user.root;

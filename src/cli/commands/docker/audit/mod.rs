@@ -48,24 +48,18 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     );
     monitor.clear();
     if limits.cancel.is_requested() {
-        call.print("interrupted", serde_json::json!({}));
-        return Ok(Exit::Interrupted);
+        return Ok(call.print_interrupted());
     }
     let found = found.map_err(refused)?;
     if args.output.json {
-        let mut value = serde_json::to_value(&found).map_err(Failure::refused)?;
-        value["verdict"] = serde_json::to_value(found.verdict()).map_err(Failure::refused)?;
-        call.print("done", value);
+        call.print("done", findings::object(&found, found.verdict())?);
     } else if !args.output.quiet {
         print(&found, args.output.verbose);
     }
     if !found.is_carried || found.is_idmapped {
         return Ok(Exit::Refused);
     }
-    Ok(match found.verdict() {
-        Level::Ok | Level::Warning => Exit::Done,
-        Level::Error => Exit::SomeLeft,
-    })
+    Ok(Exit::from(found.verdict()))
 }
 
 fn print(audit: &Audit, verbose: bool) {
@@ -87,11 +81,9 @@ fn print(audit: &Audit, verbose: bool) {
 
 /// Whether it can be migrated, and what it has.
 fn verdict(audit: &Audit) {
-    let verdict = match audit.verdict() {
-        Level::Error if is_remapped(audit) => style("Remapped already").bold().to_string(),
-        Level::Ok => style("Ready").green().bold().to_string(),
-        Level::Warning => style("Ready, with warnings").yellow().bold().to_string(),
-        Level::Error => style("Not ready").red().bold().to_string(),
+    let verdict = match is_remapped(audit) {
+        true => style("Remapped already").bold().to_string(),
+        false => findings::verdict(audit.verdict()),
     };
     paragraph(&format!(
         "{verdict}: {} has {}.\n",
@@ -103,7 +95,9 @@ fn verdict(audit: &Audit) {
 /// Whether all that is in the way is that nothing is left to do.
 fn is_remapped(audit: &Audit) -> bool {
     let mut errors = audit.findings.iter().filter(|it| it.level == Level::Error);
-    audit.state == RootState::Remapped && errors.all(|it| it.what == REMAPPED_ROOT)
+    audit.verdict() == Level::Error
+        && audit.state == RootState::Remapped
+        && errors.all(|it| it.what == REMAPPED_ROOT)
 }
 
 /// Sentences, as wide as the terminal.
