@@ -32,7 +32,7 @@ pub fn ask_before(
     args: &ExecutionArgs,
     limits: &Limits,
     monitor: &Terminal,
-    call: &Invocation,
+    invocation: &Invocation,
     lines: impl FnOnce() -> Result<Vec<String>, Failure>,
 ) -> Result<Option<Exit>, Failure> {
     if !is_asked(&args.confirm, &args.output) {
@@ -42,7 +42,7 @@ pub fn ask_before(
     match monitor.suspend(|| ask(&lines, &limits.cancel)) {
         Answer::Yes => Ok(None),
         Answer::No => Err(declined()),
-        Answer::Interrupted => Ok(Some(interrupted(call, false))),
+        Answer::Interrupted => Ok(Some(interrupted(invocation, false))),
     }
 }
 

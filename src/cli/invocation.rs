@@ -46,8 +46,8 @@ impl Invocation {
             Command::Check(args) => new("check", args.path.as_slice(), false, args.output.json),
             Command::Map(args) => new("map", &[], false, args.json),
             Command::Doctor(args) => new("doctor", &args.paths, false, args.output.json),
-            Command::Docker(args) => of_docker(&args.command).of_service(true),
-            Command::Podman(args) => of_podman(&args.command).of_service(true),
+            Command::Docker(args) => of_docker(&args.command).with_service(true),
+            Command::Podman(args) => of_podman(&args.command).with_service(true),
             Command::Manifest(args) => {
                 let ManifestCommand::Diff(args) = &args.command;
                 new("manifest diff", &[], false, args.output.json)
@@ -59,7 +59,7 @@ impl Invocation {
     }
 
     /// For a command line that is not valid, as far as its words are known.
-    pub fn of_words(words: &[String]) -> Invocation {
+    pub fn from_raw_args(words: &[String]) -> Invocation {
         let mut known = Cli::command();
         let mut command = Vec::new();
         for word in words {

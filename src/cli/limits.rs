@@ -69,8 +69,8 @@ impl LimitArgs {
 }
 
 /// Ends a command that somebody stopped before it changed anything.
-pub fn interrupted(call: &Invocation, copy_is_removed: bool) -> Exit {
-    let exit = call.print_interrupted();
+pub fn interrupted(invocation: &Invocation, copy_is_removed: bool) -> Exit {
+    let exit = invocation.print_interrupted();
     match copy_is_removed {
         true => tell!("Interrupted. Nothing was changed, and the copy is removed."),
         false => tell!("Interrupted. Nothing was changed."),
@@ -80,6 +80,6 @@ pub fn interrupted(call: &Invocation, copy_is_removed: bool) -> Exit {
 
 /// A write beyond `RLIMIT_FSIZE` (`ulimit -f`) then fails with `EFBIG`, as one on a full disk does, and does not end the
 /// process midway (`setrlimit(2)`). Programs that are started get the default back.
-pub(super) fn outlive_file_size_limit() {
+pub(super) fn handle_sigxfsz() {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }

@@ -51,7 +51,7 @@ use output::{tell, tell_sentences, text};
 /// Runs one command line, prints its output, and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
-    limits::outlive_file_size_limit();
+    limits::handle_sigxfsz();
     match completion::answer(&args) {
         Ok(false) => {}
         Ok(true) => return Exit::Done,
@@ -62,34 +62,33 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     }
     let exit = match Cli::try_parse_from(&args) {
         Ok(cli) => run_command(&cli.command),
-        Err(error) => not_understood(&args, &error),
+        Err(error) => help_or_usage_error(&args, &error),
     };
     output::finish(exit)
 }
 
 fn run_command(command: &Command) -> Exit {
-    let mut invocation = Invocation::of(command);
-    let call = &mut invocation;
+    let invocation = &mut Invocation::of(command);
     let result = privileges::check(command).and_then(|()| match command {
-        Command::Shift(args) => shift::run(args, call),
-        Command::Rollback(args) => rollback::run(args, call),
-        Command::Resume(args) => resume::run(args, call),
-        Command::Verify(args) => verify::run(args, call),
-        Command::Journal(args) => journal::run(args, call),
-        Command::Prepare(args) => prepare::run(args, call),
-        Command::Mount(args) => mount::run(args, call),
-        Command::Umount(args) => umount::run(args, call),
-        Command::Mounts(args) => mounts::run(args, call),
-        Command::Check(args) => check::run(args, call),
-        Command::Map(args) => map_command::run(args, call),
-        Command::Doctor(args) => doctor::run(args, call),
+        Command::Shift(args) => shift::run(args, invocation),
+        Command::Rollback(args) => rollback::run(args, invocation),
+        Command::Resume(args) => resume::run(args, invocation),
+        Command::Verify(args) => verify::run(args, invocation),
+        Command::Journal(args) => journal::run(args, invocation),
+        Command::Prepare(args) => prepare::run(args, invocation),
+        Command::Mount(args) => mount::run(args, invocation),
+        Command::Umount(args) => umount::run(args, invocation),
+        Command::Mounts(args) => mounts::run(args, invocation),
+        Command::Check(args) => check::run(args, invocation),
+        Command::Map(args) => map_command::run(args, invocation),
+        Command::Doctor(args) => doctor::run(args, invocation),
         Command::Probe(args) => probe::run(args),
-        Command::Manifest(args) => manifest::run(args, call),
+        Command::Manifest(args) => manifest::run(args, invocation),
         Command::Report(args) => report::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
-        Command::Docker(args) => docker::run(args, call),
-        Command::Podman(args) => podman::run(args, call),
+        Command::Docker(args) => docker::run(args, invocation),
+        Command::Podman(args) => podman::run(args, invocation),
     });
     result.unwrap_or_else(|failure| {
         invocation.print_failure(&failure);
@@ -101,7 +100,7 @@ fn run_command(command: &Command) -> Exit {
 }
 
 /// Prints help, the version, or what is wrong with a command line.
-fn not_understood(args: &[OsString], error: &clap::Error) -> Exit {
+fn help_or_usage_error(args: &[OsString], error: &clap::Error) -> Exit {
     let words: Vec<String> = args
         .iter()
         .skip(1)
@@ -119,7 +118,7 @@ fn not_understood(args: &[OsString], error: &clap::Error) -> Exit {
         );
         return Exit::Done;
     }
-    Invocation::of_words(&words)
+    Invocation::from_raw_args(&words)
         .print_failure(&Failure::usage(error.render().to_string().trim_end()));
     output::keep_error("standard error", error.print());
     Exit::Usage

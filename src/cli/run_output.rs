@@ -79,8 +79,8 @@ impl<'a> RunOutput<'a> {
     }
 
     /// Prints a report: JSON to stdout where that is asked for, and what people read beside it.
-    pub fn print(&self, call: &Invocation, report: &Report, kind: SummaryKind) {
-        json::print_report(call, report, self.manifest);
+    pub fn print(&self, invocation: &Invocation, report: &Report, kind: SummaryKind) {
+        json::print_report(invocation, report, self.manifest);
         let failed = matches!(
             Exit::from(report),
             Exit::Failed | Exit::Stuck | Exit::Interrupted
@@ -90,8 +90,8 @@ impl<'a> RunOutput<'a> {
         }
         let to_stderr = self.options.json || self.is_manifest_on_stdout() || failed;
         let options = SummaryOptions {
-            service: call.is_of_service(),
-            words: call.words,
+            service: invocation.is_service(),
+            words: invocation.words,
             verbose: self.options.verbose,
             to_stderr,
         };

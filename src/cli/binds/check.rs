@@ -53,7 +53,7 @@ struct TriedService {
 /// Something is not known.
 pub fn run(
     args: &CheckArgs,
-    call: &mut Invocation,
+    invocation: &mut Invocation,
     (map, map_words): (IdMap, String),
     (data_root, data_root_words): (PathBuf, String),
 ) -> Result<Exit, Failure> {
@@ -64,11 +64,11 @@ pub fn run(
         .collect();
     let all = || tried.iter().flat_map(|service| &service.binds);
     let sources: Vec<PathBuf> = all().map(|tried| tried.bind.source.clone()).collect();
-    call.is_of(&sources);
+    invocation.set_roots(&sources);
     let works = all().all(|bind| bind.works);
     if args.output.json {
         let services = serde_json::to_value(&tried).map_err(Failure::refused)?;
-        call.print(
+        invocation.print(
             "done",
             serde_json::json!({"services": services, "works": works}),
         );

@@ -19,7 +19,7 @@ use crate::volume::check::{CheckRequest, Checked, check};
 use crate::volume::user::ContainerUser;
 
 /// Runs it.
-pub fn run(args: &CheckArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &CheckArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     if !nix::unistd::geteuid().is_root() {
         let what = args.path.as_deref().map_or("check".into(), path);
         return Err(Failure::refused(format!(
@@ -46,7 +46,7 @@ pub fn run(args: &CheckArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             false => String::new(),
         };
         let data_root = (data_root, data_root_words);
-        return binds::check::run(args, call, (map, map_words), data_root);
+        return binds::check::run(args, invocation, (map, map_words), data_root);
     };
     let mut user = user(args, &daemon, &map)?;
     user.groups.extend(&args.groups);
@@ -63,7 +63,7 @@ pub fn run(args: &CheckArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     if args.output.json {
         let mut value = serde_json::to_value(&checked).map_err(Failure::refused)?;
         value["works"] = checked.works().into();
-        call.print("done", value);
+        invocation.print("done", value);
     } else if !args.output.quiet {
         print(&checked, args.read_only, args.output.verbose);
     }

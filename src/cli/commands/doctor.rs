@@ -12,7 +12,7 @@ use crate::docker::doctor::{self, Daemon};
 use crate::host::Level;
 
 /// Runs it.
-pub fn run(args: &DoctorArgs, call: &Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &DoctorArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let start = DaemonStart::of_host(args.daemon.daemon_json.as_deref());
     let daemon_json = start.settings();
     let found = doctor::doctor(&Daemon {
@@ -25,7 +25,7 @@ pub fn run(args: &DoctorArgs, call: &Invocation) -> Result<Exit, Failure> {
     let worst = found.iter().map(|finding| finding.level).max();
     let worst = worst.unwrap_or(Level::Ok);
     if args.output.json {
-        call.print(
+        invocation.print(
             "done",
             serde_json::json!({"verdict": worst, "findings": found}),
         );

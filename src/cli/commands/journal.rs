@@ -19,11 +19,11 @@ use crate::cli::output::tense::Tense;
 use crate::journal::Store;
 
 /// Runs one of them.
-pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &JournalArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
-        JournalCommand::List { store, .. } => list(&Store::at(&store.journal_dir), call),
+        JournalCommand::List { store, .. } => list(&Store::at(&store.journal_dir), invocation),
         JournalCommand::Show { journal, store, .. } => {
-            show(&find(&Store::at(&store.journal_dir), journal)?, call)
+            show(&find(&Store::at(&store.journal_dir), journal)?, invocation)
         }
         JournalCommand::Check {
             journal,
@@ -31,7 +31,7 @@ pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             output,
         } => {
             let path = find(&Store::at(&store.journal_dir), journal)?;
-            check(&path, output.quiet, call)
+            check(&path, output.quiet, invocation)
         }
         JournalCommand::Prune {
             older_than,
@@ -40,7 +40,7 @@ pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             output,
         } => {
             let pruned = prune(&Store::at(&store.journal_dir), *older_than, *dry_run)?;
-            print_pruned(&pruned, Tense::of(*dry_run), *output, call);
+            print_pruned(&pruned, Tense::of(*dry_run), *output, invocation);
             Ok(Exit::Done)
         }
     }

@@ -19,17 +19,17 @@ const FEW: usize = 10;
 const MOST: usize = 1000;
 
 /// Runs it.
-pub fn run(args: &ManifestArgs, call: &Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &ManifestArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     match &args.command {
-        ManifestCommand::Diff(args) => diff(args, call),
+        ManifestCommand::Diff(args) => diff(args, invocation),
     }
 }
 
-fn diff(args: &DiffArgs, call: &Invocation) -> Result<Exit, Failure> {
+fn diff(args: &DiffArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let file = |name| source_file(name, &args.store);
     let (first, second) = (file(&args.first)?, file(&args.second)?);
     let comparison = compare(&first, &second).map_err(Failure::refused)?;
-    call.print("done", object(&comparison));
+    invocation.print("done", object(&comparison));
     if !args.output.json && !args.output.quiet {
         print(&comparison, args.output.verbose);
     }

@@ -28,7 +28,7 @@ struct Explained {
 }
 
 /// Runs it.
-pub fn run(args: &MapCommandArgs, call: &Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &MapCommandArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let named = args.map.or_of_docker(Direction::Into)?.named()?;
     if let Some(id) = args.ids.iter().find(|id| **id == RESERVED) {
         return Err(Failure::usage(format!(
@@ -49,7 +49,7 @@ pub fn run(args: &MapCommandArgs, call: &Invocation) -> Result<Exit, Failure> {
             "source": named.source, "map": named.map, "is_hosts": named.is_hosts, "notes": named.notes, "ids": explained,
             "shared_ranges": users.shared_ranges, "accounts": users.accounts, "unread": users.unread,
         });
-        call.print("done", value);
+        invocation.print("done", value);
         return Ok(Exit::Done);
     }
     print_map(&named);

@@ -20,7 +20,7 @@ use crate::preflight::TransientBlocker;
 use crate::volume::user::ContainerUser;
 
 /// Runs it.
-pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &MountArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let ids = |user: &ContainerUser| (user.uid, user.gid);
     let map = args.map.or_of_docker(Direction::Into)?;
     let map = map.resolve(!args.output.is_for_people())?;
@@ -78,7 +78,7 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         would_refuse,
     };
     if args.output.json {
-        call.print("done", said.json(&notes));
+        invocation.print("done", said.json(&notes));
     }
     if args.output.is_for_people() {
         said.print();

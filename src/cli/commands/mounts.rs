@@ -16,7 +16,7 @@ use crate::mounts::list::{MountEntry, MountState};
 use crate::preflight::in_use::Use;
 
 /// Runs it.
-pub fn run(args: &MountsArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &MountsArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let mut entries = list().map_err(Failure::refused)?;
     for entry in &mut entries {
         if let Some(unit) = docker_mount(&entry.target) {
@@ -26,7 +26,7 @@ pub fn run(args: &MountsArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     }
     if args.json {
         let mounts: Vec<Value> = entries.iter().map(object).collect();
-        call.print("done", json!({"mounts": mounts}));
+        invocation.print("done", json!({"mounts": mounts}));
     } else {
         print(&entries);
     }

@@ -23,7 +23,7 @@ use crate::volume::prepare::{Preparation, PrepareRequest, VolumeOwners};
 use crate::volume::user::ContainerUser;
 
 /// Runs it.
-pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &PrepareArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.run.limits.apply().map_err(Failure::refused)?;
     let run = &args.run;
     let output = RunOutput::with_manifest(&run.output, run.manifest.as_deref())?;
@@ -31,7 +31,7 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let map_args = binds::podman::map_args(&args.binds, &run.map)?;
     let map_args = map_args.or_of_docker(direction)?;
     let map = map_args.resolve(run.output.quiet)?;
-    let (paths, owners, read_only) = what_for_whom(args, call, &map)?;
+    let (paths, owners, read_only) = what_for_whom(args, invocation, &map)?;
     let shift = run.request(&paths, map, direction, RunKind::Prepare);
     let asked = PrepareRequest {
         owners,
@@ -58,7 +58,7 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         false => (plan.execute(&store, control)?, SummaryKind::Shift),
     };
     monitor.clear();
-    output.print(call, &report, kind);
+    output.print(invocation, &report, kind);
     if report.is_done() {
         output.tell(describe(&prepared, Tense::of(run.dry_run)));
     }
@@ -68,7 +68,7 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 /// The paths, the user to whom each is given, and whether that one only reads.
 fn what_for_whom(
     args: &PrepareArgs,
-    call: &mut Invocation,
+    invocation: &mut Invocation,
     map: &IdMap,
 ) -> Result<(Vec<PathBuf>, VolumeOwners, Vec<bool>), Failure> {
     if !args.binds.is_given() {
@@ -86,8 +86,8 @@ fn what_for_whom(
         ));
     }
     let found = binds::prepare::resolve(args, data_root(args)?, map)?;
-    call.is_of(&found.paths);
-    call.has_binds(serde_json::to_value(&found.uses).map_err(Failure::refused)?);
+    invocation.set_roots(&found.paths);
+    invocation.set_binds(serde_json::to_value(&found.uses).map_err(Failure::refused)?);
     if !args.run.output.quiet {
         binds::prepare::tell_uses(&found.uses, args.share);
     }

@@ -13,19 +13,19 @@ use crate::engine::{self, Monitor, Phase};
 use crate::journal::{Journal, Store};
 
 /// Runs it.
-pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &ResumeArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.limits.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.store.journal_dir);
     let monitor = Terminal::new(args.output.quiet);
     monitor.phase(Phase::Reading, None);
     let journal = Journal::open(&store.find(&args.journal)?)?;
-    call.is_of_journal(&journal);
+    invocation.set_journal(&journal);
     announce::check_not_over(&args.journal, &journal, !journal.state.is_open(), &store)?;
     monitor.suspend(|| announce::announce("Resuming", &journal, &args.output));
     let report = engine::resume(&journal, args.limits.threads(), limits.control(&monitor));
     monitor.clear();
     let report = report?;
-    RunOutput::new(&args.output).print(call, &report, SummaryKind::Shift);
+    RunOutput::new(&args.output).print(invocation, &report, SummaryKind::Shift);
     if !unit::reload(&journal.header) {
         tell_sentences!("{}", unit::NOT_RELOADED);
     }

@@ -21,7 +21,7 @@ use crate::journal::{Journal, JournalState, Store};
 use crate::store_move::copy::earlier;
 
 /// Runs it.
-pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &RollbackArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.execution.limits.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.execution.store.journal_dir);
     let path = store.find(&args.journal)?;
@@ -31,13 +31,13 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         Some(frames) => Journal::open_up_to(&path, frames)?,
         None => Journal::open(&path)?,
     };
-    call.is_of_journal(&journal);
+    invocation.set_journal(&journal);
     let is_over = journal.state == JournalState::Undone && journal.left() == 0;
     if is_over && !args.execution.output.quiet {
         tell_left(&journal);
     }
     announce::check_not_over(&args.journal, &journal, is_over, &store)?;
-    if let Some(exit) = announce_and_ask(args, &journal, &limits, &monitor, call)? {
+    if let Some(exit) = announce_and_ask(args, &journal, &limits, &monitor, invocation)? {
         return Ok(exit);
     }
     let options = RollbackOptions {
@@ -52,7 +52,7 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         true => SummaryKind::RollbackDryRun,
         false => SummaryKind::Rollback,
     };
-    RunOutput::new(&args.execution.output).print(call, &report, kind);
+    RunOutput::new(&args.execution.output).print(invocation, &report, kind);
     if !args.dry_run {
         tell_afterwards(args, &journal, &report);
     }
@@ -65,7 +65,7 @@ fn announce_and_ask(
     journal: &Journal,
     limits: &Limits,
     monitor: &Terminal,
-    call: &Invocation,
+    invocation: &Invocation,
 ) -> Result<Option<Exit>, Failure> {
     let execution = &args.execution;
     let is_asked = is_asked(&execution.confirm, &execution.output);
@@ -77,7 +77,7 @@ fn announce_and_ask(
     monitor.suspend(|| announce::announce(doing, journal, &execution.output));
     match args.dry_run {
         true => Ok(None),
-        false => ask_before(execution, limits, monitor, call, || {
+        false => ask_before(execution, limits, monitor, invocation, || {
             Ok(effects(journal, args.force))
         }),
     }

@@ -19,7 +19,7 @@ use crate::journal::manifest::Manifest;
 use crate::journal::record::{RunKind, WalkOptions};
 
 /// Runs it.
-pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &ShiftArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.run.limits.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.run.store.journal_dir);
     let options = &args.run.output;
@@ -29,8 +29,8 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let (report, kind) = if let Some(path) = &args.from_manifest {
         let manifest = Manifest::open(path)?;
         let request = reviewed_request(args, path, &manifest)?;
-        call.is_of(&request.paths);
-        call.words.reverse = request.direction == Direction::OutOf;
+        invocation.set_roots(&request.paths);
+        invocation.words.reverse = request.direction == Direction::OutOf;
         let report = engine::apply_manifest(&manifest, &request, &store, control);
         (report, SummaryKind::Shift)
     } else if args.run.dry_run {
@@ -43,7 +43,7 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     };
     monitor.clear();
     let report = report?;
-    output.print(call, &report, kind);
+    output.print(invocation, &report, kind);
     let is_shown = kind == SummaryKind::DryRun && !options.quiet && !options.json;
     if let Some(manifest) = output.manifest_file().filter(|_| is_shown) {
         tell_how_to_apply(manifest);

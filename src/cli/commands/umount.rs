@@ -12,7 +12,7 @@ use crate::mounts::record::MountRecord;
 use crate::mounts::{UnmountRequest, Unmounted};
 
 /// Runs it.
-pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &UmountArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let request = UnmountRequest {
         target: args.target.clone(),
         allow_in_use: args.allow_in_use,
@@ -22,7 +22,7 @@ pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let done = request.run().map_err(Failure::refused)?;
     if args.output.json {
         let record = done.record.as_ref();
-        call.print(
+        invocation.print(
             "done",
             json!({
                 "target": path_value(&done.target),

@@ -13,7 +13,7 @@ use crate::journal::record::{RunKind, WalkOptions};
 use crate::journal::{Journal, Store};
 
 /// Runs it.
-pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &VerifyArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.limits.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.quiet);
     let control = limits.control(&monitor);
@@ -22,14 +22,14 @@ pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         false => {
             monitor.phase(Phase::Reading, None);
             let journal = journal(args)?;
-            call.is_of_journal(&journal);
+            invocation.set_journal(&journal);
             monitor.suspend(|| announce::announce("Verifying", &journal, &args.output));
             engine::verify_journal(&journal, args.limits.threads(), control)
         }
     };
     monitor.clear();
     let report = report?;
-    RunOutput::new(&args.output).print(call, &report, SummaryKind::Verify);
+    RunOutput::new(&args.output).print(invocation, &report, SummaryKind::Verify);
     Ok(Exit::from(&report))
 }
 

@@ -53,12 +53,12 @@ impl Invocation {
             more: Map::new(),
             json,
         };
-        invocation.is_of(paths);
+        invocation.set_roots(paths);
         invocation
     }
 
     /// Sets its trees, once they are known.
-    pub fn is_of(&mut self, roots: &[PathBuf]) {
+    pub fn set_roots(&mut self, roots: &[PathBuf]) {
         let real = |path: &PathBuf| {
             std::fs::canonicalize(path)
                 .or_else(|_| std::path::absolute(path))
@@ -68,12 +68,12 @@ impl Invocation {
     }
 
     /// Sets the binds of containers that it is about.
-    pub fn has_binds(&mut self, binds: Value) {
+    pub fn set_binds(&mut self, binds: Value) {
         self.binds = Some(binds);
     }
 
     /// Sets its trees to those of a journal.
-    pub fn is_of_journal(&mut self, journal: &Journal) {
+    pub fn set_journal(&mut self, journal: &Journal) {
         let header = &journal.header;
         let roots = header.roots.iter();
         self.service = header.is_of_service();
@@ -90,7 +90,7 @@ impl Invocation {
 
     /// Sets whether its trees are a container engine's own.
     #[must_use]
-    pub fn of_service(self, service: bool) -> Invocation {
+    pub fn with_service(self, service: bool) -> Invocation {
         Invocation { service, ..self }
     }
 
@@ -101,13 +101,13 @@ impl Invocation {
     }
 
     /// Whether the trees are a container engine's own.
-    pub fn is_of_service(&self) -> bool {
+    pub fn is_service(&self) -> bool {
         self.service
     }
 
     /// Adds a member that objects of this command have beside those of all; null where it cannot be written. A run that is
     /// over is not refused for it.
-    pub fn add(&mut self, name: &str, value: &impl Serialize) {
+    pub fn add_member(&mut self, name: &str, value: &impl Serialize) {
         let value = serde_json::to_value(value).unwrap_or_default();
         self.more.insert(name.into(), value);
     }

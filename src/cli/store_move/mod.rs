@@ -87,10 +87,10 @@ impl CutShort<'_> {
     pub fn prepared<T, E: ToString>(
         &self,
         args: &MoveArgs<'_>,
-        call: &mut Invocation,
+        invocation: &mut Invocation,
         prepare: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, Failure> {
-        call.is_of(&[self.now.to_path_buf()]);
+        invocation.set_roots(&[self.now.to_path_buf()]);
         args.output()?;
         let store = args.store();
         prepare().map_err(|error| self.first(&store, error))
@@ -147,7 +147,7 @@ impl<E: ToString> MoveCommand<'_, E> {
         mut self,
         (args, cut_short): (&MoveArgs<'_>, &CutShort<'_>),
         limits: &Limits,
-        call: &mut Invocation,
+        invocation: &mut Invocation,
     ) -> Result<Exit, Failure> {
         let output = args.output()?;
         let store = args.store();
@@ -163,7 +163,7 @@ impl<E: ToString> MoveCommand<'_, E> {
                     drop(self.plan.lock(&store, control)?);
                     Ok((self.question)(copy))
                 };
-                let asked = ask_before(args.execution, limits, &monitor, call, lines);
+                let asked = ask_before(args.execution, limits, &monitor, invocation, lines);
                 if let Some(exit) = asked? {
                     return Ok(exit);
                 }
@@ -173,12 +173,12 @@ impl<E: ToString> MoveCommand<'_, E> {
                     Ok(report) => (report, SummaryKind::Shift),
                     Err(ExecuteError::InTheWay(error)) => return Err(Failure::refused(error)),
                     Err(ExecuteError::Refusal(refusal)) => return Err(refusal.into()),
-                    Err(ExecuteError::Interrupted) => return Ok(interrupted(call, true)),
+                    Err(ExecuteError::Interrupted) => return Ok(interrupted(invocation, true)),
                 }
             }
         };
         monitor.clear();
-        output.print(call, &report, kind);
+        output.print(invocation, &report, kind);
         output.tell((self.notes)(&report));
         if let Some(copy) = copy {
             output.tell(copy_notes::notes(copy, &report, args.tense()));

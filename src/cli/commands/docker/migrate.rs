@@ -21,10 +21,10 @@ use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Planned};
 use crate::journal::Store;
 
 /// Runs it.
-pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(command: &MigrationCommand<'_>, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let args = command.args;
     let limits = args.execution.limits.apply().map_err(Failure::refused)?;
-    let target = daemon_target(&args.daemon, call)?;
+    let target = daemon_target(&args.daemon, invocation)?;
     let manifest = args.preview.manifest.as_deref();
     let output = RunOutput::with_manifest(&args.execution.output, manifest)?;
     let store = Store::at(&args.execution.store.journal_dir);
@@ -49,7 +49,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         Err(MigrateError::Refusal(refusal)) => return Err(refusal.into()),
         Err(MigrateError::Declined) => return Err(confirm::declined()),
         Err(MigrateError::Interrupted { copy }) => {
-            return Ok(interrupted(call, copy));
+            return Ok(interrupted(invocation, copy));
         }
     };
     let kind = match args.preview.dry_run {
@@ -57,24 +57,24 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         false => SummaryKind::Shift,
     };
     if let Some(summary) = &migrated.migration.store_summary {
-        call.add("containerd_store", summary);
+        invocation.add_member("containerd_store", summary);
     }
     if !migrated.shared_ranges.is_empty() {
-        call.add("shared_ranges", &migrated.shared_ranges);
+        invocation.add_member("shared_ranges", &migrated.shared_ranges);
     }
     if command.idmapped {
-        call.add("exchanged", &migrated.migration.exchanged);
+        invocation.add_member("exchanged", &migrated.migration.exchanged);
     }
-    output.print(call, &migrated.report, kind);
+    output.print(invocation, &migrated.report, kind);
     output.tell(notes(&migrated, Tense::of(args.preview.dry_run)));
     Ok(Exit::from(&migrated.report))
 }
 
 /// `idshift docker revert --to-containerd`: the rollback of the run that converted the store.
-pub fn to_containerd(args: &RevertArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn to_containerd(args: &RevertArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let writes = args.write_daemon_json;
     let args = &args.both;
-    let target = daemon_target(&args.daemon, call)?;
+    let target = daemon_target(&args.daemon, invocation)?;
     let store = Store::at(&args.execution.store.journal_dir);
     let journal = conversion_run(&store, &target.data_root).map_err(refused)?;
     let next = target.after_rollback(&journal, writes).map_err(refused)?;
@@ -86,7 +86,7 @@ pub fn to_containerd(args: &RevertArgs, call: &mut Invocation) -> Result<Exit, F
         execution: args.execution.clone(),
     };
     drop(journal);
-    let exit = rollback::run(&rollback, call)?;
+    let exit = rollback::run(&rollback, invocation)?;
     if exit == Exit::Done && !args.preview.dry_run && !args.execution.output.quiet {
         tell_sentences!("{}", printable(&next));
     }

@@ -18,32 +18,34 @@ use crate::docker::migrate::DaemonTarget;
 use crate::host::range_users::SharedRange;
 
 /// Runs one of them.
-pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &DockerArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
-        DockerCommand::Audit(args) => audit::run(args, call),
+        DockerCommand::Audit(args) => audit::run(args, invocation),
         DockerCommand::Migrate(args) => match &args.rootless.rootless {
-            Some(user) => rootless::migrate(user, args, call),
-            None => migrate::run(&args.into(), call),
+            Some(user) => rootless::migrate(user, args, invocation),
+            None => migrate::run(&args.into(), invocation),
         },
-        DockerCommand::Mount(args) => mount::run(args, call),
-        DockerCommand::Rebase(args) => rebase::run(args, call),
-        DockerCommand::Revert(args) if args.to_containerd => migrate::to_containerd(args, call),
+        DockerCommand::Mount(args) => mount::run(args, invocation),
+        DockerCommand::Rebase(args) => rebase::run(args, invocation),
+        DockerCommand::Revert(args) if args.to_containerd => {
+            migrate::to_containerd(args, invocation)
+        }
         DockerCommand::Revert(args) => match &args.rootless.rootless {
-            Some(user) => rootless::revert(user, args, call),
-            None => migrate::run(&args.into(), call),
+            Some(user) => rootless::revert(user, args, invocation),
+            None => migrate::run(&args.into(), invocation),
         },
     }
 }
 
 /// The daemon that is meant, whose data-root the command is about.
-fn daemon_target(args: &DaemonArgs, call: &mut Invocation) -> Result<DaemonTarget, Failure> {
+fn daemon_target(args: &DaemonArgs, invocation: &mut Invocation) -> Result<DaemonTarget, Failure> {
     let target = DaemonTarget::of_host(
         args.daemon_json.as_deref(),
         args.data_root.as_deref(),
         args.userns_remap.as_deref(),
     );
     let target = target.map_err(refused)?;
-    call.is_of(std::slice::from_ref(&target.data_root));
+    invocation.set_roots(std::slice::from_ref(&target.data_root));
     Ok(target)
 }
 

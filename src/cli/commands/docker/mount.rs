@@ -12,7 +12,7 @@ use crate::docker::idmapped::mount_all;
 use crate::docker::remap::Remap;
 
 /// Runs it.
-pub fn run(args: &MountRootArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &MountRootArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let settings = DaemonStart::of_host(None).settings();
     // Without settings or ranges no daemon starts, and nothing is made.
     let remap = settings.as_ref().ok();
@@ -30,14 +30,14 @@ pub fn run(args: &MountRootArgs, call: &mut Invocation) -> Result<Exit, Failure>
             (Ok(it), Ok(given)) => it == given,
             _ => false,
         });
-    call.is_of(std::slice::from_ref(&data_root));
+    invocation.set_roots(std::slice::from_ref(&data_root));
     let mounted = mount_all(&data_root, remap.as_ref(), is_its_own).map_err(refused)?;
     if args.output.json {
         let points: Vec<_> = mounted
             .iter()
             .map(|(root, is_new)| serde_json::json!({"path": root.point(), "mounted_before": !is_new}))
             .collect();
-        call.print("done", serde_json::json!({ "mounts": points }));
+        invocation.print("done", serde_json::json!({ "mounts": points }));
         return Ok(Exit::Done);
     }
     for (root, is_new) in mounted.iter().filter(|_| !args.output.quiet) {

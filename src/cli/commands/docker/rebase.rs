@@ -25,9 +25,9 @@ use crate::idmap::IdMap;
 use crate::journal::Store;
 
 /// Runs it.
-pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &RebaseArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.execution.limits.apply().map_err(Failure::refused)?;
-    let target = daemon_target(&args.daemon, call)?;
+    let target = daemon_target(&args.daemon, invocation)?;
     let manifest = args.preview.manifest.as_deref();
     let output = RunOutput::with_manifest(&args.execution.output, manifest)?;
     let store = Store::at(&args.execution.store.journal_dir);
@@ -52,7 +52,7 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
                 drop(rebase.plan().lock(&store, control)?);
                 Ok(effects(&request, &args.execution.store.journal_dir))
             };
-            let asked = ask_before(&args.execution, &limits, &monitor, call, lines);
+            let asked = ask_before(&args.execution, &limits, &monitor, invocation, lines);
             if let Some(exit) = asked? {
                 return Ok(exit);
             }
@@ -60,7 +60,7 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         }
     };
     monitor.clear();
-    output.print(call, &report, kind);
+    output.print(invocation, &report, kind);
     if report.is_done() {
         output.tell(notes(&request, &rebase, Tense::of(args.preview.dry_run)));
         let next = (!args.preview.dry_run).then(|| next_step(&request.to, &target));

@@ -19,18 +19,22 @@ use crate::store_move::request::MoveOptions;
 use crate::store_move::user::RootlessUser;
 
 /// From the plain data-root to the user's.
-pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn migrate(
+    user: &str,
+    args: &MigrateArgs,
+    invocation: &mut Invocation,
+) -> Result<Exit, Failure> {
     let options = RootlessOptions {
         user,
         rootless_root: args.rootless.to.as_deref(),
         direction: Direction::Into,
         copy: args.copy,
     };
-    run(&options, &args.both, call)
+    run(&options, &args.both, invocation)
 }
 
 /// From the user's data-root to the plain one.
-pub fn revert(user: &str, args: &RevertArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn revert(user: &str, args: &RevertArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     if args.both.obstacles.guarded.immutable == Immutable::Clear {
         let why = "--immutable=clear is not for what a user may have made immutable: `chattr -i` it as root, if it is right";
         return Err(Failure::usage(why));
@@ -41,7 +45,7 @@ pub fn revert(user: &str, args: &RevertArgs, call: &mut Invocation) -> Result<Ex
         direction: Direction::OutOf,
         copy: false,
     };
-    run(&options, &args.both, call)
+    run(&options, &args.both, invocation)
 }
 
 /// What is asked, beside what both ways have in common.
@@ -55,7 +59,7 @@ struct RootlessOptions<'a> {
 fn run(
     options: &RootlessOptions<'_>,
     args: &MigrationArgs,
-    call: &mut Invocation,
+    invocation: &mut Invocation,
 ) -> Result<Exit, Failure> {
     let limits = args.execution.limits.apply().map_err(Failure::refused)?;
     let (request, config) = request(options, args)?;
@@ -65,7 +69,7 @@ fn run(
         of_copy: &|store| unfinished_copy(store, &request.rootless_root, ENGINE, user),
     };
     let args = MoveArgs::from(args);
-    let mut plan = cut_short.prepared(&args, call, || match request.direction {
+    let mut plan = cut_short.prepared(&args, invocation, || match request.direction {
         Direction::Into => RootlessMove::prepare(&request),
         Direction::OutOf => RootlessMove::prepare_revert(&request),
     })?;
@@ -83,7 +87,7 @@ fn run(
         notes: &|report| notes(&plan, (&request, &config), report, args.tense()),
         last_note: driver_note(&request, &config, &drivers),
     };
-    move_of.carry_out((&args, &cut_short), &limits, call)
+    move_of.carry_out((&args, &cut_short), &limits, invocation)
 }
 
 /// The request, and what the user's daemon is told.

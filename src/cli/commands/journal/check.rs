@@ -12,22 +12,26 @@ use crate::cli::output::{say, tell};
 use crate::journal::{Journal, JournalError};
 
 /// Reads all of a journal and says whether it is whole.
-pub(super) fn check(path: &Path, quiet: bool, call: &mut Invocation) -> Result<Exit, Failure> {
+pub(super) fn check(
+    path: &Path,
+    quiet: bool,
+    invocation: &mut Invocation,
+) -> Result<Exit, Failure> {
     let journal = match Journal::open(path) {
         Ok(journal) => journal,
         Err(error @ JournalError::Damaged { .. }) => {
             let error = error.to_string();
-            call.print("failed", json!({"path": path_value(path), "error": error}));
+            invocation.print("failed", json!({"path": path_value(path), "error": error}));
             tell!("idshift: {}", text::printable(&error));
             return Ok(Exit::SomeLeft);
         }
         Err(error) => return Err(error.into()),
     };
-    call.is_of_journal(&journal);
-    if call.json {
-        call.print("done", own_facts(&journal));
+    invocation.set_journal(&journal);
+    if invocation.json {
+        invocation.print("done", own_facts(&journal));
     }
-    if call.json || quiet {
+    if invocation.json || quiet {
         return Ok(Exit::Done);
     }
     say!(

@@ -11,7 +11,7 @@ use crate::journal::id::id_of;
 use crate::journal::{Journal, JournalError, Store};
 
 /// Lists the journals of a directory; those that cannot be used are named, too.
-pub(super) fn list(store: &Store, call: &Invocation) -> Result<Exit, Failure> {
+pub(super) fn list(store: &Store, invocation: &Invocation) -> Result<Exit, Failure> {
     let mut rows = vec![
         ["id", "state", "command", "roots", "inodes"]
             .map(String::from)
@@ -23,7 +23,7 @@ pub(super) fn list(store: &Store, call: &Invocation) -> Result<Exit, Failure> {
     for path in store.files()? {
         let id = text::one_line(id_of(&path).unwrap_or_default());
         match Journal::overview(&path) {
-            Ok(journal) if call.json => all.push(facts(&path, &journal)),
+            Ok(journal) if invocation.json => all.push(facts(&path, &journal)),
             Ok(journal) => rows.push(vec![
                 id,
                 journal.state.to_string(),
@@ -37,15 +37,15 @@ pub(super) fn list(store: &Store, call: &Invocation) -> Result<Exit, Failure> {
             ]),
             Err(error) => {
                 exit = Exit::SomeLeft;
-                match call.json {
+                match invocation.json {
                     true => all.push(json!({"id": id, "error": error.to_string()})),
                     false => rows.push(vec![id, format!("unusable: {}", short(&error))]),
                 }
             }
         }
     }
-    call.print("done", json!({"journals": all}));
-    if !call.json {
+    invocation.print("done", json!({"journals": all}));
+    if !invocation.json {
         match rows.len() {
             1 => say!("No journals in {}.", text::path(store.place())),
             _ => say!("{}", text::table(&rows).trim_end()),

@@ -61,14 +61,19 @@ pub(super) fn prune(store: &Store, older_than: u32, dry_run: bool) -> Result<Pru
 }
 
 /// Prints which journals were removed, or would be, and which stay though their runs are over.
-pub(super) fn print_pruned(pruned: &Pruned, tense: Tense, output: QuietArgs, call: &Invocation) {
+pub(super) fn print_pruned(
+    pruned: &Pruned,
+    tense: Tense,
+    output: QuietArgs,
+    invocation: &Invocation,
+) {
     let removed: Vec<Value> = pruned.removed.iter().map(|path| path_value(path)).collect();
     let kept: Vec<Value> = pruned
         .kept
         .iter()
         .map(|(path, why)| json!({"path": path_value(path), "reason": why}))
         .collect();
-    call.print("done", json!({"removed": removed, "kept": kept}));
+    invocation.print("done", json!({"removed": removed, "kept": kept}));
     if !output.is_for_people() {
         return;
     }

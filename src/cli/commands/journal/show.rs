@@ -17,15 +17,15 @@ use crate::journal::record::DirLine;
 use crate::journal::{Journal, JournalError, Name, Transition};
 
 /// Prints a journal while it is read, because it may not fit into memory.
-pub(super) fn show(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
+pub(super) fn show(path: &Path, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let journal = Journal::open(path)?;
-    call.is_of_journal(&journal);
+    invocation.set_journal(&journal);
     let shown = output::stdout()
         .map_err(ShowError::Output)
         .and_then(|stdout| {
             let mut out = io::BufWriter::new(stdout.lock());
-            match call.json {
-                true => print_object(&journal, call, &mut out)?,
+            match invocation.json {
+                true => print_object(&journal, invocation, &mut out)?,
                 false => {
                     print_header(&journal, &mut out)?;
                     print_changes(&journal, &mut Lines::Text, &mut out)?;
@@ -41,7 +41,7 @@ pub(super) fn show(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> 
         }
         Err(ShowError::Journal(error)) => {
             // The object was begun, and is closed with how it ended.
-            if call.json {
+            if invocation.json {
                 say!(
                     "],\"ending\":\"refused\",\"error\":{}}}",
                     json!(error.to_string())
@@ -88,10 +88,10 @@ impl Lines {
 /// The facts of a journal, and `lines`: what a manifest would have, one element a line.
 fn print_object(
     journal: &Journal,
-    call: &Invocation,
+    invocation: &Invocation,
     out: &mut impl Write,
 ) -> Result<(), ShowError> {
-    let mut members = call.members();
+    let mut members = invocation.members();
     if let Value::Object(facts) = own_facts(journal) {
         members.extend(facts.into_iter().filter(|(name, _)| name != "roots"));
     }

@@ -12,7 +12,7 @@ use crate::journal::Store;
 use crate::podman::audit::{Audit, AuditRequest, audit};
 
 /// Runs it.
-pub fn run(args: &PodmanAuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &PodmanAuditArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.limits.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.json || args.output.quiet);
     let request = AuditRequest {
@@ -26,12 +26,12 @@ pub fn run(args: &PodmanAuditArgs, call: &mut Invocation) -> Result<Exit, Failur
     let found = audit(&request, &store, limits.control(&monitor));
     monitor.clear();
     if limits.cancel.is_requested() {
-        return Ok(call.print_interrupted());
+        return Ok(invocation.print_interrupted());
     }
     let found = found.map_err(refused)?;
-    call.is_of(std::slice::from_ref(&found.storage));
+    invocation.set_roots(std::slice::from_ref(&found.storage));
     if args.output.json {
-        call.print("done", findings::object(&found, found.verdict())?);
+        invocation.print("done", findings::object(&found, found.verdict())?);
     } else if !args.output.quiet {
         print(&found);
     }

@@ -20,7 +20,7 @@ use crate::store_move::request::MoveOptions;
 use crate::store_move::user::RootlessUser;
 
 /// Runs it.
-pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &PodmanMigrateArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args
         .both
         .execution
@@ -33,7 +33,7 @@ pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Fail
         of_copy: &|store| unfinished_copy(store, &request.target, ENGINE, &request.user.name),
     };
     let args = MoveArgs::from(&args.both);
-    let mut plan = cut_short.prepared(&args, call, || PodmanMove::prepare(&request))?;
+    let mut plan = cut_short.prepared(&args, invocation, || PodmanMove::prepare(&request))?;
     let blockers = Blockers {
         hiding: plan.mounted.take(),
         others: std::mem::take(&mut plan.blockers),
@@ -47,7 +47,7 @@ pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Fail
         notes: &|report| notes(&plan, &request, report, args.tense()),
         last_note: None,
     };
-    move_of.carry_out((&args, &cut_short), &limits, call)
+    move_of.carry_out((&args, &cut_short), &limits, invocation)
 }
 
 fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, MoveError> {

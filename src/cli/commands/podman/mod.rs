@@ -10,11 +10,11 @@ use crate::cli::output::json::Invocation;
 use crate::store_move::MoveError;
 
 /// Runs one of them.
-pub fn run(args: &PodmanArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &PodmanArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
-        PodmanCommand::Audit(args) => audit::run(args, call),
-        PodmanCommand::Migrate(args) => migrate::run(args, call),
-        PodmanCommand::Revert(args) => revert::run(args, call),
+        PodmanCommand::Audit(args) => audit::run(args, invocation),
+        PodmanCommand::Migrate(args) => migrate::run(args, invocation),
+        PodmanCommand::Revert(args) => revert::run(args, invocation),
     }
 }
 

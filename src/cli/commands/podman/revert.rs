@@ -15,7 +15,7 @@ use crate::store_move::MoveError;
 use crate::store_move::user::RootlessUser;
 
 /// Runs it.
-pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &PodmanRevertArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args
         .both
         .execution
@@ -28,7 +28,7 @@ pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failu
         of_copy: &|_| None,
     };
     let args = MoveArgs::from(&args.both);
-    let mut plan = cut_short.prepared(&args, call, || StoreTake::prepare(&request))?;
+    let mut plan = cut_short.prepared(&args, invocation, || StoreTake::prepare(&request))?;
     let blockers = Blockers {
         hiding: None,
         others: std::mem::take(&mut plan.blockers),
@@ -42,7 +42,7 @@ pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failu
         notes: &|report| notes(&plan, &request, report, args.tense()),
         last_note: None,
     };
-    move_of.carry_out((&args, &cut_short), &limits, call)
+    move_of.carry_out((&args, &cut_short), &limits, invocation)
 }
 
 fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, MoveError> {

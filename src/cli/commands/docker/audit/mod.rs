@@ -25,11 +25,11 @@ use crate::host::Level;
 use crate::journal::Store;
 
 /// Runs it.
-pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &AuditArgs, invocation: &mut Invocation) -> Result<Exit, Failure> {
     let start = DaemonStart::of_host(args.daemon.daemon_json.as_deref());
     let daemon_json = start.settings().map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
-    call.is_of(std::slice::from_ref(&data_root));
+    invocation.set_roots(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
     let limits = args.limits.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.json || args.output.quiet);
@@ -48,11 +48,11 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     );
     monitor.clear();
     if limits.cancel.is_requested() {
-        return Ok(call.print_interrupted());
+        return Ok(invocation.print_interrupted());
     }
     let found = found.map_err(refused)?;
     if args.output.json {
-        call.print("done", findings::object(&found, found.verdict())?);
+        invocation.print("done", findings::object(&found, found.verdict())?);
     } else if !args.output.quiet {
         print(&found, args.output.verbose);
     }
