@@ -6,9 +6,11 @@
 use std::path::Path;
 
 use super::paths::DEFAULT_PATH;
+use super::remap::Remap;
 use crate::fs::escape::shell_word;
+use crate::host::subid_source;
 use crate::idmap::subid::DEFAULT_USER;
-use crate::idmap::{IdMap, RangeMap};
+use crate::idmap::{IdMap, Range, RangeMap};
 use crate::preflight::homes;
 
 /// For a data-root that is not the right one.
@@ -176,31 +178,44 @@ pub enum PrepareOption<'a> {
     Reverse(&'a str),
 }
 
+/// The options that name this map, each word with a space in front.
+pub fn ranges_as_options(map: &IdMap) -> String {
+    let ranges = map.to_string();
+    let ranges = ranges.split(' ');
+    ranges.map(|range| format!(" --map {range}")).collect()
+}
+
+/// The same for the map that a daemon makes of this user's lines: by the user, where `--subid` reads it alike. Docker
+/// takes lines of `/etc/subuid` as they stand, and looks into no `nsswitch.conf`.
+pub fn map_options(user: &str, map: &IdMap) -> String {
+    let ascends = |map: &RangeMap| map.ranges().is_sorted_by_key(Range::host);
+    let is_read_alike = ascends(&map.uids) && ascends(&map.gids) && subid_source::are_in_files();
+    match is_read_alike && !user.is_empty() {
+        true => format!(" --subid {user}"),
+        false => ranges_as_options(map),
+    }
+}
+
 /// The command that shifts a directory out of the range of a map.
 pub fn prepare_back(map: &IdMap, path: &Path) -> String {
-    let maps: Vec<String> = map
-        .to_string()
-        .split(' ')
-        .map(|range| format!("--map {range}"))
-        .collect();
     let home = homes::flag(path);
     format!(
-        "idshift prepare --reverse {}{home} {}",
-        maps.join(" "),
+        "idshift prepare --reverse{}{home} {}",
+        ranges_as_options(map),
         shell_word(path)
     )
 }
 
-/// The command that shifts a directory; `user`: whose range, where it is known. It is always named: without a name, the
+/// The command that shifts a directory; `remap`: the range, where it is known. It is always named: without a name, the
 /// command would take that of the daemon of this host, whose settings may say another one, or come to do so.
-pub fn prepare(user: Option<&str>, option: &PrepareOption<'_>, path: &Path) -> String {
-    let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
+pub fn prepare(remap: Option<&Remap>, option: &PrepareOption<'_>, path: &Path) -> String {
+    let map = remap.map_or(String::new(), |remap| map_options(&remap.user, &remap.map));
     let option = match option {
         PrepareOption::None => String::new(),
         PrepareOption::AllowHome => " --allow-home".to_string(),
         PrepareOption::Reverse(home) => format!(" --reverse{home}"),
     };
-    format!("idshift prepare{subid}{option} {}", shell_word(path))
+    format!("idshift prepare{map}{option} {}", shell_word(path))
 }
 
 /// The lines of a user that make this map, and where they belong.

@@ -111,12 +111,17 @@ pub fn user_namespaces() -> Finding {
     }
 }
 
-/// Only engines that run without root need them.
-fn helpers() -> Vec<Finding> {
+/// What gives a user's process its ranges, and is not in `PATH`.
+pub fn missing_helpers() -> Vec<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = |name: &&str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
     let names = ["newuidmap", "newgidmap"];
-    let missing: Vec<&str> = names.into_iter().filter(|name| !is_there(name)).collect();
+    names.into_iter().filter(|name| !is_there(name)).collect()
+}
+
+/// Only engines that run without root need them.
+fn helpers() -> Vec<Finding> {
+    let missing = missing_helpers();
     vec![match missing[..] {
         [] => Finding::ok("newuidmap, newgidmap", "are installed"),
         _ => Finding::warning(

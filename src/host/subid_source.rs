@@ -61,10 +61,7 @@ pub struct Ranges {
 pub fn ranges_of(user: &str) -> Result<Ranges, SubidSourceError> {
     let nsswitch = std::fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
     match source_name(&nsswitch) {
-        None => Ok(Ranges {
-            files: [read("/etc/subuid")?, read("/etc/subgid")?],
-            were_asked_for: false,
-        }),
+        None => ranges_in_files(),
         Some(source_name) => Ok(Ranges {
             files: [
                 ask(user, source_name, &[])?,
@@ -73,6 +70,23 @@ pub fn ranges_of(user: &str) -> Result<Ranges, SubidSourceError> {
             were_asked_for: true,
         }),
     }
+}
+
+/// Reads the two files, as who does not look into `nsswitch.conf`.
+///
+/// # Errors
+/// They cannot be read.
+pub fn ranges_in_files() -> Result<Ranges, SubidSourceError> {
+    Ok(Ranges {
+        files: [read("/etc/subuid")?, read("/etc/subgid")?],
+        were_asked_for: false,
+    })
+}
+
+/// Whether `nsswitch.conf` leaves it to the two files.
+pub fn are_in_files() -> bool {
+    let nsswitch = std::fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
+    source_name(&nsswitch).is_none()
 }
 
 /// A file that is not there has no lines.

@@ -6,8 +6,8 @@ use nix::unistd::{Uid, User};
 
 use super::MoveError;
 use crate::host::missing_ranges::MissingRanges;
+use crate::host::range_users;
 use crate::host::subid_source::{self, Ranges};
-use crate::host::subids;
 use crate::idmap::{IdMap, SubidReader, map_from_subid};
 
 /// A user who runs Docker or Podman rootless.
@@ -77,14 +77,22 @@ impl RootlessUser {
     /// # Errors
     /// Names them.
     pub fn check_range_is_free(&self) -> Result<(), MoveError> {
-        let Some(found) = subids::accounts_inside(&self.name) else {
-            return Ok(());
-        };
-        let help = found.remedy.unwrap_or_default();
-        let reason = format!("{}. Give {} {help}", found.found, self.name);
-        Err(MoveError::in_the_way(
-            format!("/etc/{}", found.what),
-            reason,
-        ))
+        let accounts = range_users::of_map(&self.map, &[]).accounts;
+        // 0 is the user itself.
+        let inside = accounts.iter().filter(|it| it.container != 0);
+        let names: Vec<String> = inside
+            .map(|it| format!("{} ({} {})", it.name, it.ids, it.id))
+            .collect();
+        match names.is_empty() {
+            true => Ok(()),
+            false => Err(MoveError::User {
+                user: self.name.clone(),
+                reason: format!(
+                    "host accounts are inside its ranges: {}. Give it other ranges: containers' files would belong to these \
+                    accounts",
+                    names.join(", ")
+                ),
+            }),
+        }
     }
 }

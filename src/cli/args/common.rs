@@ -20,8 +20,8 @@ pub struct MapArgs {
     /// for more ranges
     #[arg(long = "map", value_name = "u|g|b:CONTAINER:HOST:SIZE")]
     pub maps: Vec<MapSpec>,
-    /// Take the map from the lines of USER in /etc/subuid and /etc/subgid [default: the user that Docker on
-    /// this host remaps to, else dockremap]
+    /// Take the map from the lines of USER in /etc/subuid and /etc/subgid, or what getsubids lists where
+    /// nsswitch.conf names another source [default: the user that Docker on this host remaps to, else dockremap]
     #[arg(
         long,
         value_name = "USER",
@@ -30,10 +30,13 @@ pub struct MapArgs {
     )]
     pub subid: Option<String>,
     /// Take the map from the file of another tool, or from stdin with `-`: the configuration of an LXC or
-    /// Proxmox container, an Incus or LXD instance, /proc/PID/uid_map, daemon.json, or --uidmap and
-    /// --gidmap of Podman (with --subid USER for rootless Podman)
+    /// Proxmox container, an Incus or LXD instance, /proc/PID/uid_map, daemon.json, --uidmap and --gidmap of
+    /// Podman, or config.json of an OCI bundle (both with --subid USER for a rootless engine)
     #[arg(long, value_name = "FILE|-", conflicts_with = "maps")]
     pub map_from: Option<PathBuf>,
+    /// Where none of these is given: whom a Docker daemon remaps to.
+    #[arg(skip)]
+    pub docker_user: Option<String>,
 }
 
 /// Where journals are.

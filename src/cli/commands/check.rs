@@ -36,7 +36,7 @@ pub fn run(args: &CheckArgs, invocation: &mut Invocation) -> Result<Exit, Failur
     };
     let map_args = map_args(args, &daemon)?;
     let map = map_args.resolve(args.output.json || args.output.quiet)?;
-    let map_words = map_args.words();
+    let map_words = map_args.words(&map);
     let Some(top) = &args.path else {
         let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon);
         // What `prepare` finds by itself needs no words.
@@ -81,7 +81,7 @@ fn map_args(args: &CheckArgs, daemon: &DaemonJson) -> Result<MapArgs, Failure> {
     // The commands that are advised look at this host's own daemon.
     let is_other = asked.is_some() || args.daemon.daemon_json.is_some();
     if is_other && !map.is_given() {
-        map.subid = Some(DEFAULT_USER.into());
+        map.docker_user = Some(DEFAULT_USER.into());
     }
     Ok(map)
 }

@@ -31,6 +31,7 @@ pub fn run(args: &PrepareArgs, invocation: &mut Invocation) -> Result<Exit, Fail
     let map_args = binds::podman::map_args(&args.binds, &run.map)?;
     let map_args = map_args.or_of_docker(direction)?;
     let map = map_args.resolve(run.output.quiet)?;
+    let map_words = map_args.words(&map);
     let (paths, owners, read_only) = what_for_whom(args, invocation, &map)?;
     let shift = run.request(&paths, map, direction, RunKind::Prepare);
     let asked = PrepareRequest {
@@ -39,7 +40,7 @@ pub fn run(args: &PrepareArgs, invocation: &mut Invocation) -> Result<Exit, Fail
         create: args.create,
         fix_parents: args.fix_parents,
         old_runtime: args.old_runtime,
-        map_words: map_args.words(),
+        map_words,
         shift,
     };
     let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;

@@ -57,7 +57,10 @@ fn request(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
     let direction = direction(args.reverse);
     let map = match (&args.from, &args.to) {
         (Some(from), Some(to)) => source::moved(from, to, quiet)?,
-        _ => args.run.map.or_of_docker(direction)?.resolve(quiet)?,
+        _ => {
+            let map = args.run.map.or_of_docker(direction)?;
+            map.resolve_to_shift(direction, quiet)?
+        }
     };
     Ok(args
         .run

@@ -1,13 +1,15 @@
-//! The map where a command line names none: of the user to whom Docker on this host remaps.
+//! The map where a command line names none: of the user to whom Docker on this host remaps. Docker reads
+//! `/etc/subuid` and `/etc/subgid` and no other source (moby `pkg/idtools`, `LoadIdentityMapping`).
 
 use super::subid;
 use crate::cli::args::MapArgs;
 use crate::cli::exit::Failure;
 use crate::docker::DockerError;
 use crate::docker::daemon_start::DaemonStart;
+use crate::docker::guidance::map_options;
 use crate::docker::remap::Remap;
-use crate::idmap::Direction;
 use crate::idmap::subid::DEFAULT_USER;
+use crate::idmap::{Direction, SubidReader};
 
 impl MapArgs {
     /// These options; where they name no map, that of this host's daemon. A daemon that does not remap would take
@@ -22,17 +24,19 @@ impl MapArgs {
         let daemon = DaemonStart::of_host(None).settings();
         let remap_to = daemon.map_err(|error| not_known(&error))?.remap_to(None);
         let found = self.of_user(&remap_to).map_err(|error| not_known(&error))?;
-        match &found.subid {
-            Some(user)
-                if direction == Direction::OutOf && subid::map_of_user(DEFAULT_USER).is_ok() =>
-            {
-                Err(Failure::refused(format!(
-                    "no map is named, and the files can be in two ranges: Docker on this host remaps to {user}, and \
-                    {DEFAULT_USER} has a range, too. Add --subid {user} or --subid {DEFAULT_USER}"
-                )))
-            }
-            _ => Ok(found),
-        }
+        let Some(user) = &found.docker_user else {
+            return Ok(found);
+        };
+        let other = subid::map_of_user(DEFAULT_USER, SubidReader::Docker);
+        let (Direction::OutOf, Ok(other)) = (direction, other) else {
+            return Ok(found);
+        };
+        let own = map_options(user, &found.named()?.map);
+        let other = map_options(DEFAULT_USER, &other.map);
+        Err(Failure::refused(format!(
+            "no map is named, and the files can be in two ranges: Docker on this host remaps to {user}, and \
+            {DEFAULT_USER} has a range, too. Add{own} or{other}"
+        )))
     }
 
     /// The same for a daemon with this `userns-remap`.
@@ -50,7 +54,7 @@ impl MapArgs {
         let remap = Remap::resolve(remap_to)?;
         let is_default = remap.user == DEFAULT_USER;
         Ok(MapArgs {
-            subid: (!is_default).then_some(remap.user),
+            docker_user: (!is_default).then_some(remap.user),
             ..MapArgs::default()
         })
     }

@@ -9,15 +9,14 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanBytes;
 use thiserror::Error;
 
+use super::root_ranges::of_root;
 use super::{NamedMap, subid};
 use crate::cli::exit::Failure;
 use crate::cli::output::text;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::remap::Remap;
-use crate::host::subid_source;
-use crate::idmap::notation::incus::RootRanges;
 use crate::idmap::notation::{self, NotationError, NotationSource, uid_map};
-use crate::idmap::{IdMap, RangeMap};
+use crate::idmap::{IdMap, RangeMap, SubidReader};
 
 /// No configuration is larger, in bytes.
 const MOST: u64 = 16 << 20;
@@ -44,10 +43,14 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
     };
     let bytes = bytes(path).map_err(|error| Failure::refused(format!("{name}: {error}")))?;
     let described = notation::describe(&bytes, &name).map_err(Failure::refused)?;
-    if user.is_some() && !matches!(described.source, NotationSource::Podman(_)) {
+    let is_of_engine = matches!(
+        described.source,
+        NotationSource::Podman(_) | NotationSource::Oci(_)
+    );
+    if user.is_some() && !is_of_engine {
         return Err(Failure::usage(format!(
-            "{name}: already has host ids; --subid is only for --uidmap and --gidmap of rootless Podman. \
-            Leave out one of the two"
+            "{name}: already has host ids; --subid is only for --uidmap and --gidmap of rootless Podman, and for config.json of a \
+            rootless engine. Leave out one of the two"
         )));
     }
     let mut named = NamedMap {
@@ -69,24 +72,13 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
         NotationSource::DaemonJson => match remap_user(path, &name)? {
             Some(user) => {
                 let remap = Remap::resolve(&user).map_err(Failure::refused)?;
+                named.owners = subid::map_of_user(&remap.user, SubidReader::Docker)?.owners;
                 named.map = remap.map;
-                named.owners = vec![remap.user];
             }
             None => named.is_hosts = true,
         },
-        NotationSource::Podman(maps) => {
-            let map = match user {
-                Some(user) => maps.of_user(user, &subid::rootless(user)?),
-                None => maps.of_root(),
-            };
-            named.map = map.map_err(Failure::refused)?;
-            named.owners = user.map(str::to_string).into_iter().collect();
-            if user.is_none() {
-                let note =
-                    "read as options of root's Podman; for rootless Podman, add --subid USER";
-                named.notes.push(note.into());
-            }
-        }
+        NotationSource::Podman(maps) => named.take_podman(&maps, path, user, &name)?,
+        NotationSource::Oci(maps) => named.take_oci(&maps, path, user, &name)?,
     }
     Ok(named)
 }
@@ -157,40 +149,4 @@ fn remap_user(path: &Path, name: &str) -> Result<Option<String>, Failure> {
     }
     let daemon = DaemonJson::read(path).map_err(Failure::refused)?;
     Ok(daemon.userns_remap.filter(|user| !user.is_empty()))
-}
-
-/// Ranges that are shorter are for single ids of `raw.idmap`.
-const SHORTEST: u32 = 65_536;
-
-/// What Incus and LXD take where neither file is there: a million ids from a million on.
-const DEFAULT_RANGE: (u32, u32) = (1_000_000, 1_000_000_000);
-
-/// The map over root's range, as Incus and LXD work it out at the first start.
-fn of_root(ranges: &RootRanges, name: &str, notes: &mut Vec<String>) -> Result<IdMap, Failure> {
-    let exists = ["/etc/subuid", "/etc/subgid"].map(|path| Path::new(path).exists());
-    let range = |path: &str| {
-        if exists == [false, false] {
-            return Ok(DEFAULT_RANGE);
-        }
-        let file = subid_source::read(path).map_err(Failure::refused)?;
-        let lines = file.lines_for("root", Some(0));
-        let long: Vec<_> = lines.iter().filter(|line| line.count >= SHORTEST).collect();
-        match long[..] {
-            [line] => Ok((line.start, line.count)),
-            _ => Err(Failure::refused(NotationError::new(
-                name,
-                format!(
-                    "has no map of its own yet, and root has {} ranges of {SHORTEST} ids or more in {path}, \
-                    but needs exactly one",
-                    long.len()
-                ),
-                "Start the instance once: its map is then in volatile.idmap.current",
-            ))),
-        }
-    };
-    let (uids, gids) = (range("/etc/subuid")?, range("/etc/subgid")?);
-    notes.push(
-        "was not started yet: the map is computed from its settings and the ranges of root".into(),
-    );
-    ranges.over(uids, gids).map_err(Failure::refused)
 }

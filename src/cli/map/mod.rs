@@ -3,19 +3,26 @@
 //! - [`source`]: one `MAP` of `--from` and `--to`
 //! - [`mod@file`]: `--map-from`: a map as another tool wrote it
 //! - [`subid`]: the ranges of a user
+//! - `engine`: what an engine, of root or of a user, is told
+//! - `root_ranges`: the range of an instance of Incus or LXD that was not started yet
 //! - `docker`: where none is named
 
 mod docker;
+mod engine;
 mod file;
+mod root_ranges;
 pub mod source;
 mod subid;
+
+use std::path::Path;
 
 use crate::cli::args::MapArgs;
 use crate::cli::exit::Failure;
 use crate::cli::output::tell;
-use crate::cli::output::text::one_line;
-use crate::idmap::IdMap;
+use crate::cli::output::text::{one_line, shell_word};
+use crate::docker::guidance::{map_options, ranges_as_options};
 use crate::idmap::subid::DEFAULT_USER;
+use crate::idmap::{Direction, IdMap, SubidReader};
 
 /// A map, and where it is from.
 #[derive(Clone, Debug)]
@@ -47,6 +54,11 @@ impl NamedMap {
         }
     }
 
+    /// Whether the container's files are on disk as it sees them, because an idmapped mount shows them.
+    fn is_behind_mount(&self) -> bool {
+        !self.is_hosts && self.on_disk == Some(IdMap::identity())
+    }
+
     /// Prints the notes of the source on stderr.
     pub fn tell_notes(&self) {
         for note in &self.notes {
@@ -58,13 +70,42 @@ impl NamedMap {
 impl MapArgs {
     /// True when the command line says something of a map.
     pub fn is_given(&self) -> bool {
-        !self.maps.is_empty() || self.subid.is_some() || self.map_from.is_some()
+        let is_named = self.subid.is_some() || self.docker_user.is_some();
+        !self.maps.is_empty() || is_named || self.map_from.is_some()
     }
 
     /// The map that is asked for. Prints the notes of its source on stderr, unless the output is
     /// quiet.
     pub fn resolve(&self, quiet: bool) -> Result<IdMap, Failure> {
+        Ok(self.with_range(quiet)?.map)
+    }
+
+    /// The same, for files that are to be shifted in this direction.
+    pub fn resolve_to_shift(&self, direction: Direction, quiet: bool) -> Result<IdMap, Failure> {
+        let named = self.with_range(quiet)?;
+        match direction == Direction::Into && named.is_behind_mount() {
+            true => Err(Failure::refused(format!(
+                "{}: an idmapped mount shows this container its root filesystem, so it must not be shifted. For another \
+                directory, use `idshift prepare`, or name the ranges:{}",
+                named.source,
+                ranges_as_options(&named.map)
+            ))),
+            false => Ok(named.map),
+        }
+    }
+
+    fn with_range(&self, quiet: bool) -> Result<NamedMap, Failure> {
         let named = self.named()?;
+        if !quiet {
+            named.tell_notes();
+        }
+        if let (true, Some(files)) = (named.is_hosts, &named.on_disk) {
+            return Err(Failure::refused(format!(
+                "{}: the container has no user namespace any more, and its files are still in {files}. \
+                 `idshift shift --from FILE --to host` moves them out of it, with this file as FILE",
+                named.source
+            )));
+        }
         if named.is_hosts {
             return Err(Failure::refused(format!(
                 "{}: the container has no user namespace, so its ids are those of the host and there is \
@@ -74,10 +115,7 @@ impl MapArgs {
                 named.source
             )));
         }
-        if !quiet {
-            named.tell_notes();
-        }
-        Ok(named.map)
+        Ok(named)
     }
 
     /// The map that is asked for, and where it is from.
@@ -86,9 +124,13 @@ impl MapArgs {
             let map = IdMap::from_specs(&self.maps).map_err(Failure::usage)?;
             return Ok(NamedMap::plain(map, "--map"));
         }
-        match &self.map_from {
-            Some(path) => file::read(path, self.subid.as_deref()),
-            None => subid::map_of_user(self.subid.as_deref().unwrap_or(DEFAULT_USER)),
+        match (&self.map_from, &self.subid) {
+            (Some(path), user) => file::read(path, user.as_deref()),
+            (None, Some(user)) => subid::map_of_user(user, SubidReader::Any),
+            (None, None) => {
+                let user = self.docker_user.as_deref().unwrap_or(DEFAULT_USER);
+                subid::map_of_user(user, SubidReader::Docker)
+            }
         }
     }
 
@@ -97,7 +139,7 @@ impl MapArgs {
     /// # Errors
     /// There is no such user, or it has no ranges.
     pub fn of_rootless(user: &str) -> Result<MapArgs, Failure> {
-        let map = subid::rootless(user)?.to_string();
+        let map = subid::rootless(user)?.map.to_string();
         let specs = map.split(' ').map(str::parse);
         Ok(MapArgs {
             maps: specs.collect::<Result<_, _>>().map_err(Failure::refused)?,
@@ -105,13 +147,20 @@ impl MapArgs {
         })
     }
 
-    /// How the map is chosen on a command line, each word with a space in front.
-    pub fn words(&self) -> String {
+    /// How this map, which these options gave, is chosen on another command line, each word with a space in front.
+    pub fn words(&self, map: &IdMap) -> String {
+        if let Some(user) = &self.docker_user {
+            return map_options(user, map);
+        }
+        // Standard input is there once.
+        if self.map_from.as_deref() == Some(Path::new("-")) {
+            return ranges_as_options(map);
+        }
         let maps = self.maps.iter().map(|map| format!(" --map {map}"));
         let file = self
             .map_from
             .iter()
-            .map(|path| format!(" --map-from {}", crate::cli::output::text::shell_word(path)));
+            .map(|path| format!(" --map-from {}", shell_word(path)));
         let subid = self.subid.iter().map(|user| format!(" --subid {user}"));
         maps.chain(file).chain(subid).collect()
     }

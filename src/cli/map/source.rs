@@ -5,18 +5,19 @@ use std::path::Path;
 use super::{NamedMap, file, subid};
 use crate::cli::args::map_source::MapSource;
 use crate::cli::exit::Failure;
-use crate::idmap::{IdMap, MapError, MapSpec};
+use crate::cli::output::text::one_line;
+use crate::idmap::{IdMap, MapError, MapSpec, SubidReader};
 
 impl MapSource {
-    /// The map, and where it is from.
-    pub fn named(&self) -> Result<NamedMap, Failure> {
+    /// The map, and where it is from. `reader`: of the lines of a user.
+    pub fn named(&self, reader: SubidReader) -> Result<NamedMap, Failure> {
         match self {
             MapSource::Ranges(ranges) => {
                 let map = IdMap::from_specs(ranges).map_err(|error| one_word(ranges, &error))?;
                 let source = map.to_string();
                 Ok(NamedMap::plain(map, source))
             }
-            MapSource::Subid(user) => subid::map_of_user(user),
+            MapSource::Subid(user) => subid::map_of_user(user, reader),
             MapSource::Host => Ok(NamedMap::plain(IdMap::identity(), "host")),
             MapSource::File(path) => file::read(Path::new(path), None),
         }
@@ -43,7 +44,16 @@ fn one_word(ranges: &[MapSpec], error: &MapError) -> Failure {
 
 /// From one map's host ids to those of another; what their sources say beside goes to stderr.
 pub fn moved(from: &MapSource, to: &MapSource, quiet: bool) -> Result<IdMap, Failure> {
-    let (from, to) = (from.named()?, to.named()?);
+    let reader = SubidReader::Any;
+    let (from, to) = (from.named(reader)?, to.named(reader)?);
+    if to.is_behind_mount() {
+        return Err(Failure::refused(format!(
+            "--to {}: the files of this container are not shifted, as an idmapped mount shows them. For its root filesystem, it \
+            is --to host. For another directory, name the ranges: --to {}",
+            one_line(&to.source),
+            to.map.to_string().replace(' ', ",")
+        )));
+    }
     // What is moved are files.
     let files = from.on_disk.as_ref().unwrap_or(&from.map);
     let map = files.onto(&to.map);

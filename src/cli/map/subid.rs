@@ -8,15 +8,19 @@ use crate::host::missing_ranges::MissingRanges;
 use crate::host::subid_source::{self, Ranges};
 use crate::idmap::{IdMap, SubidReader, map_from_subid};
 
-/// The user's ranges as one map, container ids counting up from 0.
-pub(super) fn map_of_user(user: &str) -> Result<NamedMap, Failure> {
+/// The user's ranges as one map, container ids counting up from 0. `reader`: Docker reads the two files only.
+pub(super) fn map_of_user(user: &str, reader: SubidReader) -> Result<NamedMap, Failure> {
     let number = user.parse().ok();
     let account = account(user);
     let uid = number.or(account.as_ref().map(|account| account.uid.as_raw()));
+    let ranges = match reader {
+        SubidReader::Any => subid_source::ranges_of(user),
+        SubidReader::Docker => subid_source::ranges_in_files(),
+    };
     let Ranges {
         files: [subuid, subgid],
         were_asked_for,
-    } = subid_source::ranges_of(user).map_err(Failure::refused)?;
+    } = ranges.map_err(Failure::refused)?;
     // A number alone is no name for a new account.
     if !were_asked_for && (number.is_none() || account.is_some()) {
         let name = account.as_ref().map_or(user, |account| &account.name);
@@ -27,8 +31,7 @@ pub(super) fn map_of_user(user: &str) -> Result<NamedMap, Failure> {
             )));
         }
     }
-    let map =
-        map_from_subid(user, uid, &subuid, &subgid, SubidReader::Any).map_err(Failure::refused)?;
+    let map = map_from_subid(user, uid, &subuid, &subgid, reader).map_err(Failure::refused)?;
     let source = match were_asked_for {
         true => format!("getsubids {user}"),
         false => format!("{user} in /etc/subuid and /etc/subgid"),
@@ -46,15 +49,23 @@ pub(super) fn map_of_user(user: &str) -> Result<NamedMap, Failure> {
 }
 
 /// What a user's rootless engine has: 0 is the user, and the user's ranges follow from 1 on.
-pub(super) fn rootless(user: &str) -> Result<IdMap, Failure> {
+pub(super) fn rootless(user: &str) -> Result<NamedMap, Failure> {
     let account = account(user).ok_or_else(|| {
         Failure::refused(format!(
             "--subid {user}: there is no user {user}: `getent passwd` lists those that are there"
         ))
     })?;
-    let ranges = map_of_user(user)?.map;
+    if account.uid.is_root() {
+        return Err(Failure::usage(
+            "--subid root: no engine of root is rootless, and its ids are those of the host. Leave out --subid",
+        ));
+    }
+    let ranges = map_of_user(user, SubidReader::Any)?;
     let own = (account.uid.as_raw(), account.gid.as_raw());
-    IdMap::rootless(own, &ranges).map_err(Failure::refused)
+    Ok(NamedMap {
+        map: IdMap::rootless(own, &ranges.map).map_err(Failure::refused)?,
+        ..ranges
+    })
 }
 
 fn account(user: &str) -> Option<User> {

@@ -121,8 +121,7 @@ pub fn prepare_claimed(remap: Option<&Remap>, source: &Path) -> String {
 
 /// The command that shifts a directory into the range, or out of it.
 fn prepare_command(remap: Option<&Remap>, option: &PrepareOption<'_>, path: &Path) -> String {
-    let user = remap.map(|remap| remap.user.as_str());
-    guidance::prepare(user, option, path)
+    guidance::prepare(remap, option, path)
 }
 
 /// The sources that are to be shifted, each tree once.

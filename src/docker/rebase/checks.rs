@@ -6,7 +6,7 @@ use super::map::bad_maps;
 use crate::docker::data_root::{DockerRoot, MOVING, is_remapped_name, names};
 use crate::docker::reason::Instead;
 use crate::docker::{DockerError, Reason, image_store};
-use crate::host::range_users::{self, SharedRange};
+use crate::host::range_users::{self, Inside, SharedRange};
 use crate::idmap::IdMap;
 
 /// Refuses where there is nothing to move, or a run has not ended.
@@ -44,15 +44,49 @@ pub(super) fn check_range_is_free(
     owners: &[String],
 ) -> Result<Vec<SharedRange>, DockerError> {
     let users = range_users::of_map(map, owners);
-    let inside = users.accounts.iter().filter(|it| it.container != 0);
-    let names: Vec<String> = inside
-        .map(|it| format!("{} ({} {})", it.name, it.ids, it.id))
-        .collect();
+    let names = strangers(&users.accounts, owners);
     match names.is_empty() {
         true => Ok(users.shared_ranges),
         false => Err(bad_maps(format!(
             "host accounts are inside {map}, and containers' files would belong to them: {}",
             names.join(", ")
         ))),
+    }
+}
+
+/// Whom files of containers would belong to. The owner of the range may be the container's root, as by a migration.
+fn strangers(inside: &[Inside], owners: &[String]) -> Vec<String> {
+    let is_stranger = |it: &&Inside| it.container != 0 || !owners.contains(&it.name);
+    let strangers = inside.iter().filter(is_stranger);
+    strangers
+        .map(|it| format!("{} ({} {})", it.name, it.ids, it.id))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As with `jenkins:1005:1` before other lines; a recipe with `dockremap:1000:1` would give all of a container's
+    /// root to somebody else.
+    #[test]
+    fn only_the_owner_of_a_range_is_the_root_of_containers() {
+        let inside = |ids: &'static str, name: &str, container: u32| Inside {
+            ids,
+            id: 1005,
+            name: name.into(),
+            container,
+        };
+        let owners = ["jenkins".to_string(), "1005".into()];
+        let all = [
+            inside("uid", "jenkins", 0),
+            inside("gid", "jenkins", 0),
+            inside("uid", "ann", 0),
+            inside("gid", "jenkins", 7),
+        ];
+        assert_eq!(
+            strangers(&all, &owners),
+            ["ann (uid 1005)", "jenkins (gid 1005)"]
+        );
     }
 }

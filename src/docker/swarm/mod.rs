@@ -31,8 +31,8 @@ pub struct SwarmServices {
     pub binds: Vec<ServiceBind>,
     /// Why tasks are not read, for people.
     unread: Option<String>,
-    /// Whose range it is, where it is known.
-    user: Option<String>,
+    /// The range, where it is known.
+    remap: Option<Remap>,
 }
 
 /// What a task of a service binds.
@@ -58,7 +58,6 @@ impl SwarmServices {
         if !is_member(root) {
             return None;
         }
-        let user = remap.map(|remap| remap.user.clone());
         let (binds, unread) = match binds_of_tasks(&root.path.join(TASKS)) {
             Ok(binds) => (binds, None),
             Err(why) => (Vec::new(), Some(why.to_string())),
@@ -66,7 +65,7 @@ impl SwarmServices {
         Some(SwarmServices {
             binds,
             unread,
-            user,
+            remap: remap.cloned(),
         })
     }
 
@@ -90,7 +89,7 @@ impl SwarmServices {
             Direction::Into => (PrepareOption::None, "shifts one"),
             Direction::OutOf => (PrepareOption::Reverse(""), "shifts one back"),
         };
-        let prepare = guidance::prepare(self.user.as_deref(), &option, Path::new("PATH"));
+        let prepare = guidance::prepare(self.remap.as_ref(), &option, Path::new("PATH"));
         format!("{}. `{prepare}` {does}", guidance::LIST_SERVICE_BINDS)
     }
 

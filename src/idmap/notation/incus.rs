@@ -56,21 +56,20 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
     let mut notes = Vec::new();
     let source = source(&instance, file, &mut notes)?;
     let mut files = None;
-    if let (NotationSource::Map(map), Some(setting)) =
-        (&source, instance.get("volatile.last_state.idmap"))
-    {
-        match volatile(setting, file)? {
-            None => {
-                notes.push("its files are not shifted: volatile.last_state.idmap is empty, and they are seen through idmapped mounts".into());
-                files = Some(IdMap::identity());
-            }
-            Some(other) if other != *map => {
-                notes.push(format!(
-                    "its files are in {other}: volatile.last_state.idmap"
-                ));
-                files = Some(other);
-            }
-            Some(_) => {}
+    let map = match &source {
+        NotationSource::Map(map) => Some(map.clone()),
+        // One that was made privileged has its files where they were, until it is started.
+        NotationSource::HostIds => Some(IdMap::identity()),
+        _ => None,
+    };
+    if let (Some(map), Some(setting)) = (map, instance.get("volatile.last_state.idmap")) {
+        let are_in = volatile(setting, file)?.unwrap_or_else(IdMap::identity);
+        if are_in != map {
+            notes.push(match are_in == IdMap::identity() {
+                true => "its files are not shifted: volatile.last_state.idmap is empty, and they are seen through idmapped mounts".into(),
+                false => format!("its files are in {are_in}: volatile.last_state.idmap"),
+            });
+            files = Some(are_in);
         }
     }
     Ok(Described {

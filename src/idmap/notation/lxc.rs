@@ -6,10 +6,16 @@
 use thiserror::Error;
 
 use super::{Described, NotationError, NotationSource, map_of};
-use crate::idmap::Range;
 use crate::idmap::range::{RangeError, decimal};
+use crate::idmap::{IdMap, Range};
 
 const HELP: &str = "A range is `lxc.idmap = u 0 100000 65536`: u for uids or g for gids, then container id, host id and size";
+
+const INCLUDE_HELP: &str = "Name the file that has the lxc.idmap lines, or put them into this one. While the container runs, /proc/PID/uid_map \
+     has its map: `lxc-info -p NAME` prints PID";
+
+/// Where LXC installs its own files, which have no range.
+const OWN_FILES: &str = "/share/lxc/config/";
 
 /// Keys that a Proxmox container has, and an Incus instance has not.
 const PROXMOX: [&str; 5] = ["ostype", "rootfs", "unprivileged", "cores", "swap"];
@@ -28,8 +34,26 @@ fn settings(text: &str) -> impl Iterator<Item = Setting<'_>> {
     lines.filter_map(|(n, line)| {
         let end = line.find(['=', ':'])?;
         let (key, value) = (line[..end].trim(), line[end + 1..].trim());
+        let value = match key.starts_with("lxc.") {
+            true => unquoted(value),
+            false => value,
+        };
         (!line.starts_with('#')).then_some((n + 1, key, value))
     })
+}
+
+/// LXC takes one pair of quotes off a value (`src/lxc/confile.c`, `parse_line`).
+fn unquoted(value: &str) -> &str {
+    let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or(within('\'')).unwrap_or(value)
+}
+
+/// Whether options of a mount have LXC map its ids (`lxc.container.conf(5)`: `idmap=container`, or the path of a user
+/// namespace).
+fn has_idmap(options: &str) -> bool {
+    options
+        .split(',')
+        .any(|option| option.trim().starts_with("idmap="))
 }
 
 /// Whether a setting is LXC's or Proxmox's.
@@ -47,6 +71,8 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
     let mut notes = Vec::new();
     let mut is_unprivileged = None;
     let mut is_proxmox = false;
+    let mut is_rootfs_mapped = false;
+    let mut unread = None;
     for (n, key, value) in settings(text) {
         let bad = |reason: String| NotationError::new(file, reason, HELP).at(n);
         match key {
@@ -62,9 +88,22 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
                     _ => gids.push(range),
                 }
             }
-            "lxc.include" => notes.push(format!(
-                "line {n}: {value} is included there, and was not read: it could have lxc.idmap, too"
-            )),
+            "lxc.include" if !value.is_empty() => {
+                if !value.contains(OWN_FILES) {
+                    unread = unread.or(Some((n, value)));
+                }
+                notes.push(format!(
+                    "line {n}: {value} is included there, and was not read: it could have lxc.idmap, too"
+                ));
+            }
+            // The last one counts (`set_config_rootfs_options`).
+            "lxc.rootfs.options" => is_rootfs_mapped = has_idmap(value),
+            "lxc.mount.entry" if value.split_whitespace().nth(3).is_some_and(has_idmap) => {
+                let what = value.split_whitespace().next().unwrap_or_default();
+                notes.push(format!(
+                    "line {n}: LXC shows {what} through an idmapped mount, so its files are not to be shifted"
+                ));
+            }
             "unprivileged" => match value {
                 "0" | "1" => is_unprivileged = Some(value == "1"),
                 _ => return Err(bad(format!("unprivileged is {value:?}, not 0 or 1"))),
@@ -86,10 +125,29 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
             );
             NotationSource::Map(map_of(vec![range], vec![range], file, HELP)?)
         }
-        (true, _) => NotationSource::HostIds,
+        (true, Some(false)) => NotationSource::HostIds,
+        (true, None) => match unread {
+            None => NotationSource::HostIds,
+            Some((n, value)) => {
+                let reason = format!(
+                    "{value} is included there, and is not read. It may have lxc.idmap, and without it nothing says whether the \
+                    container has ids of the host"
+                );
+                return Err(NotationError::new(file, reason, INCLUDE_HELP).at(n));
+            }
+        },
     };
+    let is_mapped = is_rootfs_mapped && source != NotationSource::HostIds;
+    if is_mapped {
+        notes.push(
+            "its root filesystem is not shifted: lxc.rootfs.options has idmap=, so LXC shows it through an idmapped mount"
+                .into(),
+        );
+    }
+    let on_disk = is_mapped.then(IdMap::identity);
     let tool = if is_proxmox { "Proxmox" } else { "LXC" };
     Ok(Described {
+        on_disk,
         notes,
         ..Described::of(tool, source)
     })
@@ -200,6 +258,95 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn quotes_around_a_value_are_no_part_of_it() {
+        assert_eq!(
+            map("lxc.idmap = \"u 0 100000 65536\"\nlxc.idmap = 'g 0 200000 65536'\n"),
+            "u:0:100000:65536 g:0:200000:65536"
+        );
+        assert_eq!(
+            map(
+                "lxc.idmap = u 0 1 1\nlxc.idmap = \"\"\nlxc.idmap = u 0 5 1\nlxc.idmap = g 0 5 1\n"
+            ),
+            "b:0:5:1"
+        );
+        for text in ["lxc.idmap = \"u 0 1 1", "lxc.idmap = \"u 0 1 1'"] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains("does not begin with u or g"), "{error}");
+        }
+    }
+
+    const RANGE: &str = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\n";
+
+    /// LXC would map its ids once more.
+    #[test]
+    fn a_root_filesystem_behind_an_idmapped_mount_is_not_shifted() {
+        for (options, is_mapped) in [
+            ("lxc.rootfs.options = idmap=container\n", true),
+            ("lxc.rootfs.options = \"ro, idmap=/proc/7/ns/user\"\n", true),
+            ("lxc.rootfs.options: rw,idmap=container\n", true),
+            (
+                "lxc.rootfs.options = idmap=container\nlxc.rootfs.options = ro\n",
+                false,
+            ),
+            (
+                "lxc.rootfs.options = idmap=container\nlxc.rootfs.options =\n",
+                false,
+            ),
+            ("lxc.rootfs.options = noidmap=1\n", false),
+        ] {
+            let described = read(&format!("{RANGE}{options}")).unwrap();
+            assert_eq!(
+                described.on_disk,
+                is_mapped.then(IdMap::identity),
+                "{options}"
+            );
+            let notes = described.notes.concat();
+            assert_eq!(
+                notes.contains("root filesystem is not shifted"),
+                is_mapped,
+                "{notes}"
+            );
+        }
+        // Without a range, nothing is mapped.
+        let described = read("lxc.rootfs.options = idmap=container\n").unwrap();
+        assert_eq!(
+            (described.source, described.on_disk),
+            (NotationSource::HostIds, None)
+        );
+        let entry = format!("{RANGE}lxc.mount.entry = /srv/a a none bind,idmap=container 0 0\n");
+        let described = read(&entry).unwrap();
+        assert_eq!(described.on_disk, None);
+        assert!(
+            described.notes[0].starts_with("line 3: LXC shows /srv/a through"),
+            "{described:?}"
+        );
+    }
+
+    #[test]
+    fn what_an_unread_file_may_say_is_not_guessed() {
+        let said = |text: &str| read(text).unwrap_err().to_string();
+        let text = "lxc.uts.name = c\nlxc.include = /etc/lxc/unprivileged.conf\n";
+        assert!(
+            said(text).starts_with("/config: line 2: /etc/lxc/unprivileged.conf is included"),
+            "{}",
+            said(text)
+        );
+        assert!(said(text).contains("Name the file that has the lxc.idmap lines"));
+        for text in [
+            "lxc.include = /usr/share/lxc/config/common.conf\nlxc.uts.name = c\n",
+            "lxc.include = /etc/lxc/more.conf\nunprivileged: 0\n",
+            "lxc.uts.name = c\nlxc.include =\n",
+        ] {
+            assert_eq!(
+                read(text).unwrap().source,
+                NotationSource::HostIds,
+                "{text}"
+            );
+        }
+        assert_eq!(map(&format!("{RANGE}{text}")), "b:0:100000:65536");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::range_map::RangeMapError;
 use super::{IdMap, Range, RangeMap};
 use crate::guidance::Guidance;
 use incus::RootRanges;
+use oci::OciMaps;
 use podman::PodmanMaps;
 
 /// The map that a text describes.
@@ -64,6 +65,8 @@ pub enum NotationSource {
     DaemonJson,
     /// Options of Podman; of a rootless one they are relative to its user's ids.
     Podman(PodmanMaps),
+    /// What a runtime is told; that of a rootless engine, relative to its user's ids.
+    Oci(OciMaps),
 }
 
 /// Why a text has no map.

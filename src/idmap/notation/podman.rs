@@ -50,6 +50,8 @@ pub struct PodmanMaps {
     uids: Vec<Entry>,
     gids: Vec<Entry>,
     file: String,
+    /// They are those of a Quadlet unit.
+    pub is_unit: bool,
 }
 
 /// Whether such an option is in it.
@@ -74,7 +76,10 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
             }
         }
     }
-    let maps = shared(uids, gids, file);
+    let maps = PodmanMaps {
+        is_unit: quadlet::is_one(text),
+        ..shared(uids, gids, file)
+    };
     Ok(Described::of("Podman", NotationSource::Podman(maps)))
 }
 
@@ -90,6 +95,7 @@ fn shared(uids: Vec<Entry>, gids: Vec<Entry>, file: &str) -> PodmanMaps {
         uids: all_uids.iter().filter(not('g')).copied().collect(),
         gids: all_gids.iter().filter(not('u')).copied().collect(),
         file: file.to_string(),
+        is_unit: false,
     }
 }
 

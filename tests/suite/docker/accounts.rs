@@ -292,3 +292,36 @@ fn only_foreign_accounts_in_the_range_are_refused() {
         refused.says("eve (200007)").says("another range");
     }
 }
+
+/// They are in no line of `/etc/subuid`.
+#[test]
+fn accounts_in_ranges_of_a_directory_service_are_found() {
+    let root = Root::new();
+    let place = tempfile::tempdir().unwrap();
+    let add = |file: &str, lines: &str| {
+        let text = fs::read_to_string(file).unwrap();
+        fs::write(file, text + lines).unwrap();
+    };
+    add("/etc/nsswitch.conf", "subid: sss\n");
+    add(
+        "/etc/passwd",
+        "leo:x:1000:1000::/home/leo:/bin/bash\neve:x:2147483700:1000::/home/eve:/bin/bash\n",
+    );
+    add("/etc/group", "leo:x:1000:\n");
+    let program = place.path().join("getsubids");
+    let text = "#!/bin/sh\n[ \"$1\" != -g ] || shift\necho \"0: $1 2147483648 65536\"\n";
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut path = place.path().as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    let args = ["docker", "migrate", "--daemon-json", "/nonexistent"];
+    let top = root.dir.path().to_str().unwrap();
+    let rootless = ["--rootless", "leo", "--dry-run", "--data-root", top];
+    let idshift = Idshift::new();
+    let mut command = idshift.command([&args[..], &rootless].concat());
+    command.env("PATH", &path);
+    Run::of(&mut command)
+        .exits(4)
+        .says("leo: host accounts are inside its ranges: eve (uid 2147483700)");
+}

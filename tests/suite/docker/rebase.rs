@@ -203,6 +203,13 @@ fn what_cannot_be_moved_is_said_and_left() {
     rebase(&idshift, &host, &[])
         .exits(4)
         .says("eve (uid 300005)");
+    // The root of containers is somebody, and not the owner of the range.
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    fs::write("/etc/passwd", passwd + "ann:x:1000:1::/home/ann:/bin/sh\n").unwrap();
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        fs::write(file, "dockremap:1000:1\ndockremap:400001:65535\n").unwrap();
+    }
+    rebase(&idshift, &host, &[]).exits(4).says("ann (uid 1000)");
 }
 
 /// The first ids are the same, and with them the name of the root: it takes two runs.

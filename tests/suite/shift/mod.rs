@@ -5,6 +5,7 @@ mod lxc;
 mod manifest;
 mod manifest_file;
 mod map_from;
+mod map_sources;
 mod meanwhile;
 mod moved;
 mod odd_hosts;

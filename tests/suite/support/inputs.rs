@@ -117,6 +117,7 @@ pub fn notation(bytes: &[u8]) {
         NotationSource::Map(map) => Some(map),
         NotationSource::RootRanges(ranges) => ranges.over(range, range).ok(),
         NotationSource::Podman(maps) => maps.of_root().ok(),
+        NotationSource::Oci(maps) => maps.of_root(),
         NotationSource::Half(_) | NotationSource::HostIds | NotationSource::DaemonJson => None,
     };
     if let Some(map) = map {

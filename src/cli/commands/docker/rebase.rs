@@ -21,7 +21,7 @@ use crate::docker::migrate::DaemonTarget;
 use crate::docker::rebase::{Rebase, RebaseRequest};
 use crate::docker::remap::Remap;
 use crate::engine::Refusal;
-use crate::idmap::IdMap;
+use crate::idmap::{IdMap, SubidReader};
 use crate::journal::Store;
 
 /// Runs it.
@@ -81,14 +81,14 @@ fn request(
     let uid = uid.map(|user| user.uid.to_string());
     let (to, owners) = match &args.to {
         Some(to) => {
-            let to = to.named()?;
+            let to = to.named(SubidReader::Docker)?;
             (to.map, to.owners)
         }
         None => (now.map_err(refused)?.map, Vec::new()),
     };
     Ok(RebaseRequest {
         data_root: target.data_root.clone(),
-        from: args.from.named()?.map,
+        from: args.from.named(SubidReader::Docker)?.map,
         to,
         jobs: args.execution.limits.threads(),
         clear_flags: args.guarded.immutable == Immutable::Clear,

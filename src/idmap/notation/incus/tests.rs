@@ -172,3 +172,27 @@ fn files_have_the_map_of_the_last_state() {
     let other = of(r#"'[{"Isuid":true,"Isgid":true,"Hostid":2000000,"Nsid":0,"Maprange":65536}]'"#);
     assert_eq!(other.unwrap().to_string(), "b:0:2000000:65536");
 }
+
+/// `security.privileged=true` was set, and it was not started since.
+#[test]
+fn files_of_one_that_was_made_privileged_are_where_they_were() {
+    let of = |settings: &str| read(&format!("config:\n{settings}")).unwrap();
+    let state = r#"  volatile.last_state.idmap: '[{"Isuid":true,"Isgid":true,"Hostid":1000000,"Nsid":0,"Maprange":65536}]'
+"#;
+    for privileged in [
+        "  security.privileged: \"true\"\n",
+        "  volatile.idmap.current: '[]'\n",
+    ] {
+        let described = of(&format!("{privileged}{state}"));
+        assert_eq!(described.source, NotationSource::HostIds);
+        let files = described.on_disk.unwrap();
+        assert_eq!(files.to_string(), "b:0:1000000:65536");
+        assert_eq!(
+            described.notes,
+            ["its files are in b:0:1000000:65536: volatile.last_state.idmap"]
+        );
+        let started = of(&format!("{privileged}  volatile.last_state.idmap: '[]'\n"));
+        assert_eq!(started.on_disk, None);
+        assert_eq!(started.notes, <[String; 0]>::default());
+    }
+}
