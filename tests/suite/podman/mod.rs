@@ -4,6 +4,4 @@ mod kills;
 mod question;
 mod refusals;
 mod revert;
-mod revert_containers;
-mod revert_powers;
 mod scenario;

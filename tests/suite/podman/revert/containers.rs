@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::revert::REVERT;
+use super::REVERT;
 use crate::support::engine_host::Release;
 use crate::support::need_root;
 use crate::support::podman_host::{PodmanHost, STORE};

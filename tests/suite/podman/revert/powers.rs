@@ -5,8 +5,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::copy::unread;
-use super::revert::{REVERT, Stage};
+use super::REVERT;
+use super::stage::Stage;
+use crate::podman::copy::unread;
 use crate::support::docker::same;
 use crate::support::podman_host::USER_STORE;
 
