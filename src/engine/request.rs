@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::{Monitor, Phase};
 use crate::fs::Root;
 use crate::idmap::{Direction, IdMap};
-use crate::journal::record::{FORMAT, Header, RunKind, WalkOptions};
+use crate::journal::record::{Allowed, FORMAT, Header, RunKind, WalkOptions};
 use crate::journal::root_line::RootLine;
 use crate::journal::run_lock::RunLock;
 use crate::journal::{Name, Store};
@@ -225,6 +225,9 @@ impl ShiftRequest {
             map: self.map.clone(),
             roots: roots.iter().enumerate().map(line).collect(),
             walk: self.recorded_walk(roots),
+            allowed: Allowed {
+                home: self.allow_home,
+            },
             listed_first,
         }
     }

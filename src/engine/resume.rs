@@ -19,6 +19,7 @@ use crate::journal::file::Section;
 use crate::journal::id::argument;
 use crate::journal::{Journal, JournalError, JournalState, Mark};
 use crate::preflight;
+use crate::preflight::accounts::LoginAccounts;
 
 /// Finishes the run of a journal: first the journalled changes that the disk does not have yet,
 /// then the part of the trees that the run had not reached.
@@ -52,6 +53,9 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
     let exclude = Excludes::new(&header.walk.exclude, session.roots(), &[])?;
     let scope = WalkScope::new(&header.map, header.direction, &header.walk, exclude);
     let scope = WalkScope {
+        // What the run would not have changed stays.
+        accounts: (!header.allowed.home).then(LoginAccounts::of_host),
+        command: header.command.options(),
         done: match header.walk.assume_unshifted {
             true => journalled(journal, session.roots())?,
             false => HashSet::new(),

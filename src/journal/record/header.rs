@@ -32,6 +32,9 @@ pub struct Header {
     pub roots: Vec<RootLine>,
     /// Options of the walk.
     pub walk: WalkOptions,
+    /// What was allowed that is refused by default.
+    #[serde(default, skip_serializing_if = "Allowed::is_none")]
+    pub allowed: Allowed,
     /// The journal is complete before the first change, and there is no walk: the run applies a
     /// reviewed manifest or the plan of a migration.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -98,6 +101,20 @@ pub struct WalkOptions {
     /// Immutable and append-only flags are cleared for a change and set again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clear_flags: bool,
+}
+
+/// What a run was allowed that is refused by default. Whoever finishes the run is held to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowed {
+    /// Homes and files of login accounts are changed too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub home: bool,
+}
+
+impl Allowed {
+    fn is_none(&self) -> bool {
+        *self == Allowed::default()
+    }
 }
 
 fn is_none(count: &usize) -> bool {

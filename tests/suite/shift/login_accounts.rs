@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::support::trace::{self, Event, Then};
 use crate::support::{Idshift, MAP, Run, need_root, output, sh};
 use tempfile::TempDir;
 
@@ -203,6 +204,36 @@ fn files_of_a_login_account_stay_wherever_they_are() {
     host.run("shift", &mixed, &["--allow-home"]).exits(0);
     host.run("shift", &mixed, &["--reverse"]).exits(0);
     assert_eq!(owners(&mixed), before);
+}
+
+/// A run that was killed is finished by the rules that it began with.
+#[test]
+fn a_resume_changes_no_file_that_the_run_would_have_left() {
+    let host = Host::new();
+    let tree = host.make("srv/cut", 33);
+    for allowed in [&[][..], &["--allow-home"]] {
+        let args = [&["shift", "--map", MAP], allowed, &[tree.to_str().unwrap()]].concat();
+        let killed = trace::run(&host.idshift.command(args), |event| match event {
+            Event::After(call, 0) if call.name == "fchownat" => Then::Kill,
+            _ => Then::GoOn,
+        });
+        assert_eq!(killed.signal, Some(9), "{killed}");
+        // The run had not come to it.
+        let file = host.make("srv/cut/deep", 1000).join("file");
+        if allowed.is_empty() {
+            let failed = host.idshift.run(["resume", "latest"]).exits(1);
+            failed
+                .says("belongs to leo (uid 1000)")
+                .says("--allow-home");
+            assert_eq!(fs::metadata(&tree).unwrap().uid(), 33, "{failed}");
+            assert_eq!(fs::metadata(&file).unwrap().uid(), 1000, "{failed}");
+        } else {
+            host.idshift.run(["resume", "latest"]).exits(0);
+            assert_eq!(fs::metadata(&tree).unwrap().uid(), 100_033);
+            assert_eq!(fs::metadata(&file).unwrap().uid(), 101_000);
+        }
+        fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    }
 }
 
 #[test]
