@@ -143,7 +143,7 @@ fn apply_late_steps(
             return Ok(());
         }
         run.filesystems.sync()?;
-        appender.mark(Mark::Stepping, 0)?;
+        appender.mark_with_conflicts(Mark::Stepping, stats.left(), stats.conflicts)?;
     }
     let steps = Steps::of(journal);
     let [closed, open] = steps.around_hand_over();

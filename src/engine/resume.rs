@@ -1,8 +1,11 @@
 //! Going on with a run that was cut short.
 
+mod not_undone;
+
 use std::collections::HashSet;
 use std::time::Instant;
 
+use self::not_undone::check_not_undone;
 use super::context::WalkScope;
 use super::control::RunControl;
 use super::exclude::Excludes;
@@ -50,6 +53,7 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
     })?;
     check_ids_tell(journal, session.roots())?;
     check_crossed_mounts(journal, jobs, control)?;
+    check_not_undone(journal, session.roots(), jobs, control)?;
     let exclude = Excludes::new(&header.walk.exclude, session.roots(), &[])?;
     let scope = WalkScope::new(&header.map, header.direction, &header.walk, exclude);
     let scope = WalkScope {

@@ -228,8 +228,8 @@ pub(super) fn undo_failed_run(
     let journal = Journal::read_from(path, file)?;
     // Marks help a later reader; without room for them the undoing is done all the same, and the
     // journal stays open for a rollback by hand.
-    let mut appender = second.and_then(|file| journal.append_to(file)).ok();
-    if let Some(appender) = &mut appender {
+    let mut appender = second.and_then(|file| journal.append_to(file));
+    if let Ok(appender) = &mut appender {
         let _ = appender.mark(Mark::Undoing, 0);
     }
     let undo = Undo {
@@ -249,12 +249,17 @@ pub(super) fn undo_failed_run(
         taken_back: Cell::new(None),
     };
     let undone = undo.run_and_mark(|mark, stats| {
-        if let Some(appender) = &mut appender {
-            let _ = appender.mark(mark, stats.left());
+        let marked = match &mut appender {
+            Ok(appender) => appender.mark(mark, stats.left()),
+            Err(error) => Err(error.kind().into()),
+        };
+        match mark {
+            // Without it a later reader takes the undoing of owners for the user's doing.
+            Mark::TakenBack => marked,
+            _ => Ok(()),
         }
-        Ok(())
     });
-    if let Some(appender) = appender {
+    if let Ok(appender) = appender {
         let _ = appender.close();
     }
     Ok(match undone {

@@ -29,7 +29,8 @@ impl Steps<'_> {
         ended_in_time && Steps::of(journal).are_guards_removed()
     }
 
-    fn are_guards_removed(&self) -> bool {
+    /// Whether what kept a daemon, or a user, from the data is away. It comes back before an owner is undone.
+    pub fn are_guards_removed(&self) -> bool {
         let survey = self.survey();
         let is_done = |n| matches!(survey.states[n], Ok(StepState::Done | StepState::Partial));
         let last = self.last_guard();

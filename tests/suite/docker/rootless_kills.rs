@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use nix::errno::Errno;
 use serde_json::Value;
 
 use super::kills::small_host_of_tiny_containers;
@@ -106,4 +107,47 @@ fn handing_over_survives_a_kill_between_its_calls() {
         idshift.run(rollback).exits(0);
         same(&start, &state(), what);
     }
+}
+
+/// What a user had is root's again only with a word of that in the journal: the undoing of its owners would else count as
+/// what the user did.
+#[test]
+fn what_was_handed_over_is_not_taken_back_without_a_mark() {
+    need_root();
+    let host = small_host_of_tiny_containers();
+    let _user = RootlessUser::beside(&host, "ann:300000:65536\n");
+    let state = || snapshot(host.beside());
+    let run = |idshift: &Idshift| {
+        let args = docker_args("migrate", &host);
+        idshift.command([&args[..], &["--rootless", USER]].concat())
+    };
+    let rollback = ["rollback", "latest"];
+    let start = state();
+    let learning = Idshift::new();
+    let last = killed_after_chown(&run(&learning), 0);
+    learning.run(rollback).exits(0);
+    same(&start, &state(), "undone");
+    let idshift = Idshift::new();
+    let mut owners = 0;
+    // The user has it, and the mark of the end cannot be written, nor any other.
+    let failed = trace::run(&run(&idshift), |event| match event {
+        Event::After(call, ..) if call.name == "fchownat" => {
+            owners += 1;
+            Then::GoOn
+        }
+        Event::Before(call) if call.name == "pwrite64" && owners >= last => {
+            let is_journal = call
+                .inode()
+                .is_some_and(|it| it.starts_with(idshift.journals()));
+            match is_journal {
+                true => Then::Fail(Errno::EIO),
+                false => Then::GoOn,
+            }
+        }
+        _ => Then::GoOn,
+    });
+    assert_eq!(failed.code, Some(5), "{failed}");
+    failed.says("idshift rollback");
+    idshift.run(rollback).exits(0);
+    same(&start, &state(), "undone when it could be");
 }
