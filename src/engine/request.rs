@@ -227,7 +227,10 @@ impl ShiftRequest {
             walk: self.recorded_walk(roots),
             allowed: Allowed {
                 home: self.allow_home,
+                in_use: self.allow_in_use,
+                system_path: self.allow_system_path,
             },
+            mounts: Vec::new(),
             listed_first,
         }
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use self::not_undone::check_not_undone;
 use super::context::WalkScope;
 use super::control::RunControl;
+use super::crossed_mounts::{check_same_mounts, crossed_mounts};
 use super::exclude::Excludes;
 use super::execute::Execution;
 use super::refusal::Refusal;
@@ -24,12 +25,26 @@ use crate::journal::{Journal, JournalError, JournalState, Mark};
 use crate::preflight;
 use crate::preflight::accounts::LoginAccounts;
 
+/// How to finish a run.
+#[derive(Clone, Copy, Debug)]
+pub struct ResumeOptions {
+    /// Threads.
+    pub jobs: usize,
+    /// Also where a tree is in use, and the run was not allowed that.
+    pub allow_in_use: bool,
+}
+
 /// Finishes the run of a journal: first the journalled changes that the disk does not have yet,
 /// then the part of the trees that the run had not reached.
 ///
 /// # Errors
 /// [`Refusal`]: nothing was changed.
-pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result<Report, Refusal> {
+pub fn resume(
+    journal: &Journal,
+    options: ResumeOptions,
+    control: RunControl<'_>,
+) -> Result<Report, Refusal> {
+    let ResumeOptions { jobs, allow_in_use } = options;
     let header = &journal.header;
     match journal.state {
         JournalState::Unfinished => check_can_go_on(journal)?,
@@ -66,7 +81,10 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
         },
         ..scope
     };
-    let session = session.preflight_of_journal(journal)?;
+    if !header.listed_first {
+        check_same_mounts(journal, &crossed_mounts(&scope, session.trees()))?;
+    }
+    let session = session.preflight_of_resume(journal, allow_in_use)?;
     let mut session = session
         .claim_journal(journal)?
         .reopen_journal(Mark::Resumed)?;

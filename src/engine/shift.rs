@@ -1,6 +1,7 @@
 //! Walk, map, journal, apply; or, for a dry run, walk, map, manifest.
 
 use super::control::RunControl;
+use super::crossed_mounts::crossed_mounts;
 use super::dry_run::{DryRun, ManifestOutput};
 use super::refusal::Refusal;
 use super::report::Report;
@@ -21,7 +22,8 @@ pub fn shift(
     let session = Session::of_request(control, request)?;
     let scope = request.scope(session.roots())?;
     let session = session.preflight(request, store)?;
-    let header = request.header(session.roots(), false);
+    let mut header = request.header(session.roots(), false);
+    header.mounts = crossed_mounts(&scope, session.trees());
     let session = session.begin_journal(store, header)?;
     let session = session.shift_trees(scope, request.jobs);
     Ok(session.finish(request.jobs))

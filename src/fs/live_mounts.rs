@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use thiserror::Error;
 
+use super::PinnedFile;
 use super::escape::{escaped, shell_word};
 use super::mount_watch;
 use super::mountinfo::{self, Mount};
@@ -122,6 +123,22 @@ impl KnownMounts {
             before,
             live: LiveMounts::new(),
         }
+    }
+
+    /// The mount points that were there below a directory, in order, and what is mounted there. Without those that are covered
+    /// by another mount, or are away by now.
+    pub fn below(&self, dir: &Path) -> Vec<(PathBuf, PinnedFile)> {
+        let points = self.before.keys();
+        let mut points: Vec<_> = points
+            .filter(|point| *point != dir && point.starts_with(dir))
+            .collect();
+        points.sort();
+        let pinned = points.into_iter().filter_map(|point| {
+            let pin = PinnedFile::path(point).ok()?;
+            let is_seen = self.live.of(&pin).is_ok_and(|mount| mount.point == *point);
+            is_seen.then(|| (point.clone(), pin))
+        });
+        pinned.collect()
     }
 
     /// Refuses an open file on a mount that was not there, or that is another one now. A mount that

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::dir_line::{DirLine, Entry};
-pub use self::header::{Allowed, Header, WalkOptions};
+pub use self::header::{Allowed, CrossedMount, Header, WalkOptions};
 pub use self::run_kind::RunKind;
 use super::line_error::LineError;
 use super::step::Step;

@@ -44,7 +44,7 @@ pub use filesystem::{
     check_filesystem, check_mounts, check_writable, has_project_quotas, has_subvolumes,
     help_on_type,
 };
-pub use permanent::PermanentBlocker;
+pub use permanent::{PermanentBlocker, Places};
 pub use system_path::check_system_path;
 pub use transient::{TransientBlocker, check_no_other_run};
 pub use unsuitable_root::{UnsuitableRoot, check_kind};

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::Preflight;
 use super::homes::{self, Claim};
 use crate::fs::escape::{escaped, shell_word};
-use crate::fs::process;
+use crate::fs::{Root, process};
 use crate::guidance::Guidance;
 use crate::journal::error::StoreError;
 use crate::ownership::{FileType, Flags};
@@ -93,12 +93,25 @@ fn words(paths: &[PathBuf]) -> String {
     words.collect()
 }
 
-impl Preflight<'_> {
-    /// Checks all that time does not cure. Changes nothing, so it can be asked again under the lock.
+/// Where trees are.
+#[derive(Clone, Copy)]
+pub struct Places<'a> {
+    /// The trees whose inodes change owners.
+    pub trees: &'a [Root],
+    /// Whether a path is left out, given the number of its tree and its place in that.
+    pub is_excluded: &'a dyn Fn(usize, &Path) -> bool,
+    /// What is mounted below the trees is changed too.
+    pub cross_mounts: bool,
+    /// System directories are changed too.
+    pub allow_system_path: bool,
+}
+
+impl Places<'_> {
+    /// Checks that the trees are none of the system's, and that owners can be changed there.
     ///
     /// # Errors
     /// The first thing found.
-    pub fn check_permanent(&self) -> Result<(), PermanentBlocker> {
+    pub fn check(&self) -> Result<(), PermanentBlocker> {
         for (n, root) in self.trees.iter().enumerate() {
             if !self.allow_system_path {
                 super::check_system_path(&root.path)?;
@@ -110,6 +123,25 @@ impl Preflight<'_> {
             super::check_mounts(root, self.cross_mounts, |below| {
                 (self.is_excluded)(n, below)
             })?;
+        }
+        Ok(())
+    }
+}
+
+impl Preflight<'_> {
+    /// Checks all that time does not cure. Changes nothing, so it can be asked again under the lock.
+    ///
+    /// # Errors
+    /// The first thing found.
+    pub fn check_permanent(&self) -> Result<(), PermanentBlocker> {
+        Places {
+            trees: self.trees,
+            is_excluded: self.is_excluded,
+            cross_mounts: self.cross_mounts,
+            allow_system_path: self.allow_system_path,
+        }
+        .check()?;
+        for root in self.trees {
             let claim = self.accounts.and_then(|known| homes::claim(root, known));
             if let Some(claim) = claim {
                 let path = root.path.clone();

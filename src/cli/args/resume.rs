@@ -19,6 +19,9 @@ pub struct ResumeArgs {
     /// Journal: id, number, path, or `latest`
     #[arg(default_value = "latest", add = ArgValueCompleter::new(candidates::journals))]
     pub journal: PathBuf,
+    /// Finish it even if a process or a container uses the tree
+    #[arg(long)]
+    pub allow_in_use: bool,
     /// Its limits
     #[command(flatten)]
     pub limits: LimitArgs,

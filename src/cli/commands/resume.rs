@@ -9,7 +9,7 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell_sentences;
 use crate::cli::run_output::RunOutput;
 use crate::docker::idmapped::unit;
-use crate::engine::{self, Monitor, Phase};
+use crate::engine::{self, Monitor, Phase, ResumeOptions};
 use crate::journal::{Journal, Store};
 
 /// Runs it.
@@ -22,7 +22,11 @@ pub fn run(args: &ResumeArgs, invocation: &mut Invocation) -> Result<Exit, Failu
     invocation.set_journal(&journal);
     announce::check_not_over(&args.journal, &journal, !journal.state.is_open(), &store)?;
     monitor.suspend(|| announce::announce("Resuming", &journal, &args.output));
-    let report = engine::resume(&journal, args.limits.threads(), limits.control(&monitor));
+    let options = ResumeOptions {
+        jobs: args.limits.threads(),
+        allow_in_use: args.allow_in_use,
+    };
+    let report = engine::resume(&journal, options, limits.control(&monitor));
     monitor.clear();
     let report = report?;
     RunOutput::new(&args.output).print(invocation, &report, SummaryKind::Shift);

@@ -18,17 +18,19 @@ use std::time::Instant;
 
 use super::context::RunState;
 use super::control::RunControl;
+use super::exclude::Excludes;
 use super::refusal::Refusal;
 use super::reopen::check_service_stopped;
 use super::request::{ShiftRequest, check_mount_views};
-use super::{Ending, Report, Stats};
+use super::{Ending, Phase, Report, Stats};
 use crate::fs::root::RootError;
 use crate::fs::{Root, copy_up};
 use crate::journal::record::Header;
 use crate::journal::run_lock::RunLock;
 use crate::journal::writer::Appender;
 use crate::journal::{Journal, Mark, Store};
-use crate::preflight::transient::check_is_root;
+use crate::preflight::Places;
+use crate::preflight::transient::{check_is_root, check_not_in_use};
 
 /// A run that has reached the stage `Stage`.
 pub(super) struct Session<'a, Stage> {
@@ -150,6 +152,38 @@ impl<'a> Session<'a, Opened> {
         let lock = RunLock::take(&self.roots)?;
         self.check_mount_views(journal)?;
         Ok(self.with_stage(|Opened| Locked { lock }))
+    }
+
+    /// The same for a run that is to be finished: asks what the run asked, by what it was allowed.
+    ///
+    /// # Errors
+    /// The first check that refuses.
+    pub fn preflight_of_resume(
+        self,
+        journal: &Journal,
+        allow_in_use: bool,
+    ) -> Result<Session<'a, Locked>, Refusal> {
+        check_is_root(&journal.path)?;
+        let header = &journal.header;
+        let is_of_service = header.is_of_service();
+        let excludes = Excludes::new(&header.walk.exclude, self.trees(), &[])?;
+        Places {
+            trees: self.trees(),
+            is_excluded: &|tree, below| {
+                excludes
+                    .as_ref()
+                    .is_some_and(|excludes| excludes.matches(tree, below))
+            },
+            cross_mounts: header.walk.cross_mounts,
+            allow_system_path: header.allowed.system_path || is_of_service,
+        }
+        .check()?;
+        // Of a service it is asked in other words.
+        if !(allow_in_use || header.allowed.in_use || is_of_service) {
+            self.control.monitor.phase(Phase::CheckingUse, None);
+            check_not_in_use(self.trees(), false)?;
+        }
+        self.preflight_of_journal(journal)
     }
 
     /// What a dry run is told of a run that has a journal.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::run_kind::RunKind;
+use crate::fs::Identity;
 use crate::idmap::{Direction, IdMap};
 use crate::journal::line_error::LineError;
 use crate::journal::name::Name;
@@ -35,6 +36,9 @@ pub struct Header {
     /// What was allowed that is refused by default.
     #[serde(default, skip_serializing_if = "Allowed::is_none")]
     pub allowed: Allowed,
+    /// Of a walk that crosses mount points: those below the trees that were there when it began. It crosses no others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<CrossedMount>,
     /// The journal is complete before the first change, and there is no walk: the run applies a
     /// reviewed manifest or the plan of a migration.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -103,12 +107,28 @@ pub struct WalkOptions {
     pub clear_flags: bool,
 }
 
+/// A mount point that a run crosses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrossedMount {
+    /// Absolute path.
+    pub path: Name,
+    /// Inode that is mounted there.
+    #[serde(flatten)]
+    pub identity: Identity,
+}
+
 /// What a run was allowed that is refused by default. Whoever finishes the run is held to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allowed {
     /// Homes and files of login accounts are changed too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub home: bool,
+    /// Trees that are in use are changed too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_use: bool,
+    /// System directories are changed too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub system_path: bool,
 }
 
 impl Allowed {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use crate::support::trace::{self, Event, Then};
 use crate::support::{Idshift, Kind, MAP, Mounted, Run, Snapshot, TestFs, assert_same, sh};
 
 fn uid(path: &Path) -> u32 {
@@ -231,6 +232,60 @@ fn a_killed_run_ends_once_the_idmapped_mount_is_gone() {
             assert_same(&right, &Snapshot::of(&tree), command);
         }
     }
+}
+
+/// It crosses the mounts that its run would have crossed.
+#[test]
+fn a_resume_is_refused_where_other_mounts_are_in_the_tree() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree(&fs);
+    let [y, z, left_out] = ["d/y", "d/z", "d/left-out"].map(|dir| tree.join(dir));
+    fs::create_dir(&left_out).unwrap();
+    let [known, strange] = ["known", "strange"].map(|dir| fs.path().join(dir));
+    for dir in [&known, &strange] {
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("file"), "").unwrap();
+    }
+    let owners = || -> Vec<u32> {
+        let files = (0..200).map(|n| tree.join(n.to_string()));
+        let others = [&known, &strange].map(|dir| dir.join("file"));
+        files.chain(others).map(|path| uid(&path)).collect()
+    };
+    let start = owners();
+    let mounted = Mounted::bind(&known, &z);
+    let idshift = Idshift::new();
+    let args = ["shift", "--map", MAP, "--cross-mounts", "--allow-in-use"];
+    let more = ["--exclude", "d/left-out", tree.to_str().unwrap()];
+    let command = idshift.command(args.iter().chain(&more));
+    let killed = trace::run(&command, |event| match event {
+        Event::After(call, 0) if call.name == "fchownat" => Then::Kill,
+        _ => Then::GoOn,
+    });
+    assert_eq!(killed.signal, Some(9), "{killed}");
+    let half = owners();
+    let refused = |at: &Path, says: &str| {
+        let run = idshift.run(["resume", "latest"]).exits(4).says(says);
+        run.says(&format!("{}: ", at.display()))
+            .says("idshift rollback");
+        assert_eq!(half, owners(), "{says}");
+    };
+    let other = Mounted::bind(&strange, &y);
+    refused(&y, "was mounted after the run began");
+    drop(other);
+    drop(mounted);
+    refused(&z, "is not mounted now");
+    let other = Mounted::bind(&strange, &z);
+    refused(&z, "something else is mounted there");
+    drop(other);
+    // What is left out is of no matter.
+    let _known = Mounted::bind(&known, &z);
+    let _left_out = Mounted::bind(&strange, &left_out);
+    idshift.run(["resume", "latest"]).exits(0);
+    assert_eq!(uid(&known.join("file")), 100_000);
+    assert_eq!(uid(&strange.join("file")), 0);
+    assert_eq!(uid(&y.join("file")), 100_033);
+    idshift.rollback();
+    assert_eq!(start, owners());
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::journal::{HEAD, Journalled, frame, frames, journalled, lines};
-use crate::support::{Idshift, Kind, Run, Snapshot, assert_same, scene, trace, tree};
+use crate::support::trace::{Event, Then};
+use crate::support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, scene, trace, tree};
 
 /// The journal as it is when the run was killed before its end.
 pub(super) fn cut_before_the_last_mark(it: &Journalled) {
@@ -228,6 +229,55 @@ fn it_does_not_stand_in_the_way_of_another_tree() {
     cut_before_the_last_mark(&it);
     let other = tree::plain_zoo(&it.tree.with_file_name("tree-2"));
     it.idshift.shift(&other);
+}
+
+/// A process that works in a directory.
+struct Worker(std::process::Child);
+
+impl Worker {
+    fn in_dir(dir: &Path) -> Worker {
+        let mut sleep = Command::new("sleep");
+        Worker(sleep.arg("300").current_dir(dir).spawn().unwrap())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A container may have been started on the tree since the run was killed.
+#[test]
+fn a_resume_is_refused_while_the_tree_is_in_use() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree::many(&fs.path().join("tree"), 50);
+    let start = Snapshot::of(&tree);
+    for allowed in [&[][..], &["--allow-in-use"]] {
+        let idshift = Idshift::new();
+        let args = [&["shift", "--map", MAP], allowed, &[tree.to_str().unwrap()]];
+        let killed = trace::run(&idshift.command(args.concat()), |event| match event {
+            Event::After(call, 0) if call.name == "fchownat" => Then::Kill,
+            _ => Then::GoOn,
+        });
+        assert_eq!(killed.signal, Some(9), "{killed}");
+        let half = Snapshot::of(&tree);
+        let _worker = Worker::in_dir(&tree);
+        let resume = ["resume", "latest"];
+        if allowed.is_empty() {
+            let run = idshift.run(resume).exits(4);
+            run.says("is in use by process").says("--allow-in-use");
+            assert_same(&half, &Snapshot::of(&tree), "refused");
+            idshift.run([&resume[..], &["--allow-in-use"]].concat())
+        } else {
+            idshift.run(resume)
+        }
+        .exits(0);
+        assert_same(&start.shifted(&[MAP]), &Snapshot::of(&tree), "finished");
+        idshift.rollback();
+        assert_same(&start, &Snapshot::of(&tree), "rolled back");
+    }
 }
 
 /// Each inode counts once, whichever part of the run it was.
