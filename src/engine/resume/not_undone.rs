@@ -38,18 +38,16 @@ pub(super) fn check_not_undone(
         .monitor
         .phase(Phase::Comparing, Some(journal.inodes));
     let moves = steps.moves();
+    let monitor = ProgressOnly(control.monitor);
+    let control = RunControl {
+        monitor: &monitor,
+        ..control
+    };
     let compare = Replay {
         accept_partial: true,
         roots: Some(roots),
         moves: &moves,
-        ..Replay::new(
-            journal,
-            Target::After,
-            RunControl {
-                monitor: &ProgressOnly(control.monitor),
-                ..control
-            },
-        )
+        ..Replay::new(journal, Target::After, control)
     };
     let undone = compare.run(jobs)?.stats.changed;
     match undone > changed.left - changed.conflicts.min(changed.left) {

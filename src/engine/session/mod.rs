@@ -164,6 +164,8 @@ impl<'a> Session<'a, Opened> {
         allow_in_use: bool,
     ) -> Result<Session<'a, Locked>, Refusal> {
         check_is_root(&journal.path)?;
+        // Before its users: an idmapped mount that shows a tree is one of those, too.
+        self.check_mount_views(journal)?;
         let header = &journal.header;
         let is_of_service = header.is_of_service();
         let excludes = Excludes::new(&header.walk.exclude, self.trees(), &[])?;
