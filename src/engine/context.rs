@@ -98,8 +98,8 @@ pub struct WalkScope<'a> {
     pub exclude: Option<Excludes>,
     /// Problems are collected and do not end the walk: for a dry run, and for `--keep-going`.
     pub carry_on: bool,
-    /// Inodes that the journal already names, by device and identity: all of them where an id does
-    /// not tell whether an inode is shifted, else those that are left. Not by tree, because hard links can be in several.
+    /// Inodes that the journal already names and that are left, by device and identity. Not by tree, because hard links can
+    /// be in several.
     pub done: HashSet<(u64, Identity)>,
     /// The mounts that are walked too; `None` if no mount point is crossed.
     pub(super) known_mounts: Option<KnownMounts>,

@@ -36,6 +36,7 @@ mod execute;
 mod hand_over;
 pub mod hardlinks;
 mod later_run;
+mod listed_run;
 pub mod missing_tree;
 pub mod new_inodes;
 pub mod plan;

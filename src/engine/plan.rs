@@ -1,39 +1,28 @@
 //! A change of a host that is worked out whole before it begins: owners by where an inode is, and
 //! steps beside them.
 
-mod outside_links;
-
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use self::outside_links::check_no_outside_links;
-use super::context::{WalkContext, WalkScope};
+use super::Report;
+use super::context::WalkScope;
 use super::control::RunControl;
-use super::deferred_links::verify::walk_and_verify;
 use super::dry_run::{DryRun, ManifestOutput};
-use super::execute::Execution;
 use super::hardlinks::OutsideLinks;
+use super::listed_run::{ListedRun, check_no_outside_links};
 use super::policy::Policy;
 use super::refusal::Refusal;
-use super::replay::FailurePolicy;
 use super::request::ShiftRequest;
-use super::session::{Locked, Opened, Running, Session};
-use super::sinks::list::ListSink;
-use super::steps::Steps;
+use super::session::{Locked, Opened, Session};
 use super::steps::precheck::StepPlaces;
 use super::steps::rename_needs::RenameNeeds;
-use super::visitor::ShiftVisitor;
-use super::walk_again::record_vanished;
-use super::{Ending, Phase, Report};
 use crate::fs::Root;
 use crate::guidance::Guidance;
-use crate::journal::record::{NameCounts, Record};
 use crate::journal::run_lock::RunLock;
-use crate::journal::writer::Writer;
-use crate::journal::{Mark, Step, Store};
+use crate::journal::{Step, Store};
 use crate::preflight::rename_flags::UntestedRename;
 use crate::preflight::{PermanentBlocker, check_writable};
 
@@ -190,107 +179,12 @@ impl Plan<'_> {
         header.unchanged_since = self.unchanged_since;
         let session = session.begin_journal(store, header)?;
 
-        control.monitor.phase(Phase::Listing, None);
-        let (mut session, written, outside) = self.journal_changes(session, scope);
-        let interrupted = session.was_interrupted();
-        let mut found = std::mem::take(session.stats());
-        let stands = found.left() > 0 && !request.walk.keep_going;
-        let nothing = found.changed == 0 && self.steps.is_empty();
-        let outside = match stands || interrupted {
-            true => Ok(()),
-            false => outside,
+        let listed = ListedRun {
+            request,
+            steps: &self.steps,
+            on_listed: self.on_listed,
+            vanished: Guidance::RunAgain,
         };
-        if stands || interrupted || nothing || outside.is_err() || written.is_err() {
-            let path = session.journal().to_path_buf();
-            let why = std::mem::take(&mut found.problems);
-            let ending = match (interrupted, stands) {
-                (true, _) => Ending::Interrupted,
-                (false, true) => Ending::RolledBack { why },
-                (false, false) => Ending::Done,
-            };
-            let report = session.unchanged(ending, found);
-            outside?;
-            written.map_err(|source| Refusal::journal(&path, source))?;
-            return Ok(report);
-        }
-        let (mut session, journal) = session.read_journal()?;
-        if let Some(step) = Steps::of(&journal).first_changed() {
-            session.discard();
-            return Err(Refusal::NotThisOne {
-                path: step.path,
-                reason: format!(
-                    "{}. It was changed since the run was planned; run the command again",
-                    step.reason
-                ),
-            });
-        }
-        session.execute(&Execution {
-            journal: &journal,
-            accept_partial: false,
-            give_up: match request.walk.keep_going {
-                true => FailurePolicy::Never,
-                false => FailurePolicy::OnConflict,
-            },
-            jobs: request.jobs,
-        });
-        // The inodes that stay as they are were met while the journal was written.
-        let seen = found.seen;
-        session.stats().add(found.without_changes());
-        session.stats().seen = seen;
-        Ok(session.finish(request.jobs))
-    }
-
-    /// Writes all changes into the journal. Returns whether that succeeded, and whether hard links
-    /// outside the trees are in the way.
-    fn journal_changes<'s>(
-        &self,
-        session: Session<'s, Running<'s>>,
-        scope: WalkScope<'_>,
-    ) -> (
-        Session<'s, Running<'s>>,
-        io::Result<()>,
-        Result<(), Refusal>,
-    ) {
-        let jobs = self.request.jobs;
-        let (mut outside, mut whole) = (Ok(()), false);
-        let mut session = session.write_journal(|run, trees, writer| {
-            let walk = WalkContext::new(run, trees, scope);
-            let visitor = || ShiftVisitor::new(&walk, ListSink::new(writer));
-            let mut stats = walk_and_verify(&walk, trees, jobs, visitor);
-            // Nothing is changed yet: it can be begun again.
-            if stats.vanished > 0 && !run.is_cut_short() {
-                let vanished = stats.vanished;
-                record_vanished(run, trees, vanished, Guidance::RunAgain, &mut stats);
-            }
-            outside = check_no_outside_links(&walk);
-            whole = !run.is_cut_short() && (stats.left() == 0 || walk.scope.options.keep_going);
-            if whole {
-                self.journal_steps(writer);
-            }
-            stats
-        });
-        let mut written = session.take_written();
-        if let Some(on_listed) = self.on_listed.filter(|_| written.is_ok() && whole) {
-            written = on_listed();
-        }
-        if written.is_ok() && whole {
-            written = session.append(|appender| appender.mark(Mark::Listed, 0));
-        }
-        (session, written, outside)
-    }
-
-    /// Hands in the steps; whether they could be written, [`Writer::close`] says.
-    fn journal_steps(&self, writer: &Writer) {
-        // A frame is read whole into memory.
-        const FRAME: usize = 1 << 20;
-        let mut lines = Vec::new();
-        let mut named = NameCounts::default();
-        for (n, step) in self.steps.iter().enumerate() {
-            named.steps += 1;
-            lines.extend_from_slice(&Record::Step(Box::new(step.clone())).to_bytes());
-            if lines.len() >= FRAME || n + 1 == self.steps.len() {
-                drop(writer.commit(std::mem::take(&mut lines), std::mem::take(&mut named)));
-            }
-        }
+        listed.carry_out(session, scope, control)
     }
 }

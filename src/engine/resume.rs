@@ -2,7 +2,6 @@
 
 mod not_undone;
 
-use std::collections::HashSet;
 use std::time::Instant;
 
 use self::not_undone::check_not_undone;
@@ -18,11 +17,8 @@ use super::session::Session;
 use super::steps::{Steps, and_more};
 use super::target::Target;
 use super::{Ending, Report, Stats};
-use crate::fs::{Identity, Root};
-use crate::journal::file::Section;
 use crate::journal::id::argument;
-use crate::journal::{Journal, JournalError, JournalState, Mark};
-use crate::preflight;
+use crate::journal::{Journal, JournalState, Mark};
 use crate::preflight::accounts::LoginAccounts;
 
 /// How to finish a run.
@@ -66,7 +62,7 @@ pub fn resume(
         let trees = header.roots.iter().filter(|root| !root.steps_only);
         Ok((reopen::open_all(journal)?, trees.count()))
     })?;
-    check_ids_tell(journal, session.roots())?;
+    check_ids_tell(journal)?;
     check_crossed_mounts(journal, jobs, control)?;
     check_not_undone(journal, session.roots(), jobs, control)?;
     let exclude = Excludes::new(&header.walk.exclude, session.roots(), &[])?;
@@ -75,10 +71,6 @@ pub fn resume(
         // What the run would not have changed stays.
         accounts: (!header.allowed.home).then(LoginAccounts::of_host),
         command: header.command.options(),
-        done: match header.walk.assume_unshifted {
-            true => journalled(journal, session.roots())?,
-            false => HashSet::new(),
-        },
         ..scope
     };
     if !header.listed_first {
@@ -128,15 +120,12 @@ fn check_can_go_on(journal: &Journal) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses where neither ids nor inode numbers say what is shifted.
-fn check_ids_tell(journal: &Journal, roots: &[Root]) -> Result<(), Refusal> {
-    let walk = &journal.header.walk;
-    let many = walk.cross_mounts || roots.iter().any(preflight::has_subvolumes);
-    match walk.assume_unshifted && many {
+/// Refuses a walk where ids do not tell what is shifted. Such a run lists everything first.
+fn check_ids_tell(journal: &Journal) -> Result<(), Refusal> {
+    match journal.header.walk.assume_unshifted && !journal.header.listed_first {
         true => Err(not_this(journal, |rollback| {
             format!(
-                "the tree has several filesystems or subvolumes, so idshift cannot tell which files are shifted already. \
-                Undo the run with {rollback}, then start again"
+                "idshift cannot tell which files are shifted already. Undo the run with {rollback}, then start again"
             )
         })),
         false => Ok(()),
@@ -177,19 +166,4 @@ fn check_steps(journal: &Journal) -> Result<(), Refusal> {
             ),
         }),
     }
-}
-
-/// Every inode that the journal names, with its device: that of its tree, as no run that crosses mounts comes here. Grows with the journal: only for
-/// maps under which an id does not tell whether an inode is shifted.
-fn journalled(journal: &Journal, roots: &[Root]) -> Result<HashSet<(u64, Identity)>, JournalError> {
-    let mut inodes = HashSet::new();
-    for frame in 0..journal.frames() {
-        for piece in journal.read(frame)? {
-            if let Section::Dir(line) = piece {
-                let dev = roots[line.root].dev;
-                inodes.extend(line.entries().map(|entry| (dev, entry.identity)));
-            }
-        }
-    }
-    Ok(inodes)
 }

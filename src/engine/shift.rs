@@ -1,12 +1,15 @@
 //! Walk, map, journal, apply; or, for a dry run, walk, map, manifest.
 
+use super::context::WalkScope;
 use super::control::RunControl;
 use super::crossed_mounts::crossed_mounts;
 use super::dry_run::{DryRun, ManifestOutput};
+use super::listed_run::ListedRun;
 use super::refusal::Refusal;
 use super::report::Report;
 use super::request::ShiftRequest;
 use super::session::Session;
+use crate::guidance::Guidance;
 use crate::journal::Store;
 
 /// Shifts the trees. When an inode cannot be shifted and the request does not say `keep_going`,
@@ -22,7 +25,27 @@ pub fn shift(
     let session = Session::of_request(control, request)?;
     let scope = request.scope(session.roots())?;
     let session = session.preflight(request, store)?;
-    let mut header = request.header(session.roots(), false);
+    // What was renamed meanwhile, and is met again, would be shifted twice.
+    let ids_tell = !request.walk.assume_unshifted;
+    let mut header = request.header(session.roots(), !ids_tell);
+    if !ids_tell {
+        let listed = ListedRun {
+            request,
+            steps: &[],
+            on_listed: None,
+            vanished: match request.walk.keep_going {
+                true => Guidance::RollBackAndShiftAgain,
+                false => Guidance::RunAgain,
+            },
+        };
+        // All that stands in the way is to be told at once.
+        let scope = WalkScope {
+            carry_on: true,
+            ..scope
+        };
+        let session = session.begin_journal(store, header)?;
+        return listed.carry_out(session, scope, control);
+    }
     header.mounts = crossed_mounts(&scope, session.trees());
     let session = session.begin_journal(store, header)?;
     let session = session.shift_trees(scope, request.jobs);

@@ -16,7 +16,7 @@ use crate::journal::writer::Writer;
 /// Walks, at most. Where names still vanish then, something renames or removes all the time.
 const WALKS: usize = 3;
 
-/// Shifts the trees; again, where names vanished and ids tell what is shifted. If names vanished in the last walk too, that is one
+/// Shifts the trees; again, where names vanished. Ids tell what is shifted. If names vanished in the last walk too, that is one
 /// problem in the counts: nobody knows whether all is shifted.
 pub(super) fn shift_until_no_name_vanishes(
     run: &RunState<'_>,
@@ -25,11 +25,10 @@ pub(super) fn shift_until_no_name_vanishes(
     jobs: usize,
     writer: &Writer,
 ) -> Stats {
-    let ids_tell = !scope.options.assume_unshifted;
     // Where what cannot be shifted is left, another walk would report it again.
-    let most = match ids_tell && !scope.carry_on {
-        true => WALKS,
-        false => 1,
+    let most = match scope.carry_on {
+        true => 1,
+        false => WALKS,
     };
     let (mut scope, mut stats) = (scope, Stats::default());
     for walked in 1.. {
@@ -46,11 +45,7 @@ pub(super) fn shift_until_no_name_vanishes(
             break;
         }
         if walked == most {
-            let help = match ids_tell {
-                true => Guidance::ShiftAgain,
-                false => Guidance::RollBackAndShiftAgain,
-            };
-            record_vanished(run, trees, vanished, help, &mut stats);
+            record_vanished(run, trees, vanished, Guidance::ShiftAgain, &mut stats);
             break;
         }
     }

@@ -171,7 +171,7 @@ impl Journal {
         let is_known = !self.header.listed_first || !self.marks.is_empty();
         self.state == JournalState::Unfinished
             && is_known
-            && !(walk.assume_unshifted && walk.cross_mounts)
+            && (self.header.listed_first || !walk.assume_unshifted)
     }
 
     /// Whether a mark of this kind was ever made.

@@ -236,12 +236,6 @@ pub fn has_project_quotas(path: &Path) -> bool {
         .any(|option| settings.contains_key(*option))
 }
 
-/// Whether one mount of it may hold several inodes of a number: btrfs, where each subvolume counts
-/// on its own.
-pub fn has_subvolumes(root: &Root) -> bool {
-    rustix::fs::fstatfs(root.pin.as_fd()).is_ok_and(|found| is_btrfs(found.f_type as u32))
-}
-
 fn is_btrfs(magic: u32) -> bool {
     /// `linux/magic.h`, `BTRFS_SUPER_MAGIC`.
     const BTRFS: u32 = 0x9123_683e;

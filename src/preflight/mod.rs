@@ -41,8 +41,7 @@ use accounts::LoginAccounts;
 
 pub use data_root::check_no_data_root;
 pub use filesystem::{
-    check_filesystem, check_mounts, check_writable, has_project_quotas, has_subvolumes,
-    help_on_type,
+    check_filesystem, check_mounts, check_writable, has_project_quotas, help_on_type,
 };
 pub use permanent::{PermanentBlocker, Places};
 pub use system_path::check_system_path;

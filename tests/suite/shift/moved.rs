@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
+use crate::support::trace::{self, Event, Then};
 use crate::support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, sh, tree};
 
 const OTHER: &str = "b:0:300000:65536";
@@ -122,13 +122,18 @@ fn a_killed_move_between_ranges_that_overlap_is_finished() {
         NEAR,
         &tree_name,
         "--assume-unshifted",
-        "--rate",
-        "1500",
     ];
-    let mut child = idshift.spawn(args);
-    std::thread::sleep(Duration::from_millis(1200));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut changed = 0;
+    let killed = trace::run(&idshift.command(args), |event| {
+        if let Event::After(call, 0) = event {
+            changed += u64::from(call.name == "fchownat");
+        }
+        match changed {
+            1000 => Then::Kill,
+            _ => Then::GoOn,
+        }
+    });
+    assert_eq!(killed.signal, Some(9), "{killed}");
     let moved = start.shifted(&[NEAR]);
     let left = moved.differing_inodes(&Snapshot::of(&tree)).len();
     assert!((1..3000).contains(&left), "{left} are left");

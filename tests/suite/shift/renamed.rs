@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::support::trace::{self, Call};
-use crate::support::{Idshift, Kind, MAP, Run, TestFs};
+use crate::support::trace::{self, Call, Event, Then};
+use crate::support::{Idshift, Kind, MAP, Run, TestFs, sh};
 
 /// Five inodes.
 fn tree(fs: &TestFs) -> PathBuf {
@@ -76,15 +76,54 @@ fn what_is_renamed_during_the_run_is_shifted() {
 /// What lists everything before it changes anything changes nothing then.
 #[test]
 fn what_is_renamed_while_a_plan_is_made_ends_it() {
+    for command in [&["prepare"][..], &["shift", "--assume-unshifted"]] {
+        let fs = TestFs::new(Kind::Tmpfs);
+        let tree = tree(&fs);
+        let idshift = Idshift::new();
+        let rename = rename_when_read(&tree, "dir/file", "dir/new");
+        let told = run(&idshift, command, &tree, rename).exits(1);
+        assert!(told.text().contains("run the same command again"), "{told}");
+        assert_eq!(not_shifted(&tree), 5, "{told}");
+        run(&idshift, command, &tree, |_| ()).exits(0);
+        assert_eq!(not_shifted(&tree), 0);
+    }
+}
+
+/// Its new owner is one that the map shifts further.
+#[test]
+fn what_is_renamed_after_its_change_is_not_shifted_twice() {
     let fs = TestFs::new(Kind::Tmpfs);
-    let tree = tree(&fs);
+    let tree = fs.path().join("tree");
+    let dirs = ["a", "z"].map(|name| tree.join(name));
+    for dir in &dirs {
+        fs::create_dir_all(dir).unwrap();
+        for n in 0..1500 {
+            fs::write(dir.join(n.to_string()), "").unwrap();
+        }
+    }
+    sh("chown", ["-R", "100000:100000", tree.to_str().unwrap()]);
     let idshift = Idshift::new();
-    let rename = rename_when_read(&tree, "dir/file", "dir/new");
-    let told = run(&idshift, &["prepare"], &tree, rename).exits(1);
-    assert!(told.text().contains("run the same command again"), "{told}");
-    assert_eq!(not_shifted(&tree), 5, "{told}");
-    run(&idshift, &["prepare"], &tree, |_| ()).exits(0);
-    assert_eq!(not_shifted(&tree), 0);
+    let maps = ["--from", MAP, "--to", "b:0:100001:65536"];
+    let more = ["--assume-unshifted", "--jobs", "1", tree.to_str().unwrap()];
+    let args = ["shift"].into_iter().chain(maps).chain(more);
+    let mut moved = None;
+    let told = trace::run(&idshift.command(args), |event| {
+        // To the directory that is read later.
+        if let Event::After(call, 0) = event
+            && call.name == "fchownat"
+            && moved.is_none()
+            && let Some(file) = call.inode().filter(|file| file.is_file())
+        {
+            let other = dirs.iter().find(|dir| !file.starts_with(dir)).unwrap();
+            let to = other.join("moved");
+            fs::rename(file, &to).unwrap();
+            moved = Some(to);
+        }
+        Then::GoOn
+    })
+    .exits(0);
+    let uid = fs::metadata(moved.unwrap()).unwrap().uid();
+    assert_eq!(uid, 100_001, "{told}");
 }
 
 #[test]
@@ -96,7 +135,7 @@ fn names_that_keep_changing_are_told() {
             "run the same `idshift shift` again",
         ),
         (
-            &["shift", "--assume-unshifted"],
+            &["shift", "--keep-going", "--assume-unshifted"],
             "undo the run with `idshift rollback`",
         ),
     ] {
