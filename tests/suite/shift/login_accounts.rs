@@ -222,9 +222,8 @@ fn a_resume_changes_no_file_that_the_run_would_have_left() {
         let file = host.make("srv/cut/deep", 1000).join("file");
         if allowed.is_empty() {
             let failed = host.idshift.run(["resume", "latest"]).exits(1);
-            failed
-                .says("belongs to leo (uid 1000)")
-                .says("--allow-home");
+            let failed = failed.says("belongs to leo (uid 1000)");
+            let failed = failed.says("--allow-home");
             assert_eq!(fs::metadata(&tree).unwrap().uid(), 33, "{failed}");
             assert_eq!(fs::metadata(&file).unwrap().uid(), 1000, "{failed}");
         } else {
