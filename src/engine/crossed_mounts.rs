@@ -77,12 +77,13 @@ pub(super) fn check_same_mounts(journal: &Journal, now: &[CrossedMount]) -> Resu
     }
     match then.iter().find(|mount| at(now, &mount.path).is_none()) {
         None => Ok(()),
-        Some(mount) => refused(
-            mount,
-            format!(
-                "what was mounted there when the run began is not mounted now, and would be left out. Mount it, then run this \
-                 again; or {undo}"
-            ),
-        ),
+        Some(mount) => {
+            let target = shell_word(mount.path.as_path());
+            let reason = format!(
+                "what was mounted there when the run began is not mounted now, and would be left out. Mount it (`findmnt \
+                 --target {target}` shows what is mounted there), then run this again; or {undo}"
+            );
+            refused(mount, reason)
+        }
     }
 }

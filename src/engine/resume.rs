@@ -63,8 +63,6 @@ pub fn resume(
         Ok((reopen::open_all(journal)?, trees.count()))
     })?;
     check_ids_tell(journal)?;
-    check_crossed_mounts(journal, jobs, control)?;
-    check_not_undone(journal, session.roots(), jobs, control)?;
     let exclude = Excludes::new(&header.walk.exclude, session.roots(), &[])?;
     let scope = WalkScope::new(&header.map, header.direction, &header.walk, exclude);
     let scope = WalkScope {
@@ -76,6 +74,8 @@ pub fn resume(
     if !header.listed_first {
         check_same_mounts(journal, &crossed_mounts(&scope, session.trees()))?;
     }
+    check_crossed_mounts(journal, jobs, control)?;
+    check_not_undone(journal, session.roots(), jobs, control)?;
     let session = session.preflight_of_resume(journal, allow_in_use)?;
     let mut session = session
         .claim_journal(journal)?

@@ -239,6 +239,10 @@ fn a_killed_run_ends_once_the_idmapped_mount_is_gone() {
 fn a_resume_is_refused_where_other_mounts_are_in_the_tree() {
     let fs = TestFs::new(Kind::Tmpfs);
     let tree = tree(&fs);
+    // More than one frame of them: `d` comes after it.
+    for n in 200..1500 {
+        fs::write(tree.join(n.to_string()), "").unwrap();
+    }
     let [y, z, left_out] = ["d/y", "d/z", "d/left-out"].map(|dir| tree.join(dir));
     fs::create_dir(&left_out).unwrap();
     let [known, strange] = ["known", "strange"].map(|dir| fs.path().join(dir));
@@ -247,7 +251,7 @@ fn a_resume_is_refused_where_other_mounts_are_in_the_tree() {
         fs::write(dir.join("file"), "").unwrap();
     }
     let owners = || -> Vec<u32> {
-        let files = (0..200).map(|n| tree.join(n.to_string()));
+        let files = (0..1500).map(|n| tree.join(n.to_string()));
         let others = [&known, &strange].map(|dir| dir.join("file"));
         files.chain(others).map(|path| uid(&path)).collect()
     };
