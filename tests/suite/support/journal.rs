@@ -108,11 +108,12 @@ impl Journalled {
     /// Puts the mark behind the journal's last frame.
     pub fn mark(&self, mark: &str) {
         let mut bytes = fs::read(&self.journal).unwrap();
-        let number = frames(&bytes).len() as u32;
-        let line = format!(
-            "{{\"kind\":\"mark\",\"mark\":\"{mark}\",\"time\":\"2026-01-02T03:04:05Z\"}}\n"
-        );
-        bytes.extend(frame(number, &line));
+        let frames = frames(&bytes);
+        // What the journal names is in each of its marks.
+        let last = lines(&bytes[frames[frames.len() - 1].clone()]);
+        let line = last.replace("\"finished\"", &format!("\"{mark}\""));
+        assert_ne!(line, last);
+        bytes.extend(frame(frames.len() as u32, &line));
         self.write(&bytes);
     }
 
