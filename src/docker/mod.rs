@@ -19,7 +19,7 @@
 //! - [`swarm`]: services of a swarm, and what their tasks bind
 //! - `storage_drivers`: what differs between storage drivers
 //! - [`owner_stats`]: whose the inodes of a directory are
-//! - [`path_owner`]: whose a place in or around a docker root is
+//! - [`path_owner`]: to whom a path in a docker root belongs: the one table of what daemons make there
 //! - [`path_rewriter`]: where paths lead once the docker root has another place
 //! - [`data_root_copy`]: a copy of the plain root for a migration that leaves it alone
 //! - [`idmapped`]: a data-root that is remapped by a mount instead

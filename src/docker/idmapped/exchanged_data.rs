@@ -16,8 +16,7 @@ use serde::Serialize;
 
 use crate::docker::DockerError;
 use crate::docker::data_root::plain_names;
-use crate::docker::layout::is_content;
-use crate::docker::path_owner::is_daemon_name;
+use crate::docker::path_owner::{PathOwner, is_daemon_file, owner_of};
 use crate::engine::RunControl;
 use crate::fs::dir::NameKind;
 use crate::fs::escape::escaped;
@@ -114,13 +113,14 @@ enum Class {
 
 fn class(names: &[&[u8]]) -> Class {
     use ExchangedKind::{InRange, NotOfDocker};
+    match owner_of(names) {
+        PathOwner::Own if names[0] == b"volumes" => return Class::Is(NotOfDocker, 3),
+        PathOwner::Own => return Class::Is(NotOfDocker, 1),
+        PathOwner::Content => return Class::Is(InRange, 2),
+        PathOwner::Daemon => {}
+    }
     match names {
-        [first, ..] if !is_daemon_name(first) => Class::Is(NotOfDocker, 1),
-        _ if is_content(names) => Class::Is(InRange, 2),
-        [b"volumes", _, b"opts.json"] | [b"volumes", b"metadata.db" | b"backingFsBlockDev"] => {
-            Class::Other
-        }
-        [b"volumes", _, _, ..] => Class::Is(NotOfDocker, 3),
+        [b"volumes", name] if is_daemon_file(name) => Class::Other,
         [b"volumes" | b"overlay2" | b"containers"]
         | [b"volumes" | b"overlay2" | b"containers", _] => Class::Way,
         [b"containers", _, b"mounts"] => Class::Way,

@@ -101,7 +101,7 @@ impl Inventory {
         let mut moved_as_is = names(rewriter.from())?;
         moved_as_is.retain(|name| {
             let is_bound = own_trees.iter().any(|tree| tree[0] == name.as_bytes());
-            !is_bound && whose(rewriter, &rewriter.from().join(name)) == PathOwner::Own
+            !is_bound && whose(rewriter, &rewriter.from().join(name)) == Some(PathOwner::Own)
         });
         Ok(Inventory {
             mounts: mount_points_of(rewriter, &volumes)?,
@@ -146,7 +146,7 @@ impl Inventory {
             .collect();
         let (own, others): (Vec<_>, Vec<_>) = all
             .into_iter()
-            .partition(|path| whose(rewriter, path) == PathOwner::Own);
+            .partition(|path| whose(rewriter, path) == Some(PathOwner::Own));
         let mut shifted = shiftable(others, rewriter);
         shifted.retain(|path| is_in_range(path, &remap.map, control));
         for volume in &mut volumes {

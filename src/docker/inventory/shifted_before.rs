@@ -64,7 +64,10 @@ pub(super) fn forgotten(
     ];
     while let Some(dir) = dirs.pop() {
         for path in names(&dir)?.iter().map(|name| dir.join(name)) {
-            if whose(rewriter, &path) != PathOwner::Own || known.contains(&path) || is_link(&path) {
+            if whose(rewriter, &path) != Some(PathOwner::Own)
+                || known.contains(&path)
+                || is_link(&path)
+            {
                 continue;
             }
             if known.iter().any(|known| known.starts_with(&path)) {

@@ -115,12 +115,14 @@ impl VolumeElsewhere {
     /// Its content is in this directory, which has no symlinks in its path.
     fn with_content(mut self, dir: PathBuf, rewriter: &PathRewriter) -> VolumeElsewhere {
         match whose(rewriter, &dir) {
-            PathOwner::Daemon => self.advice = "it moves with the data-root, not shifted".into(),
-            PathOwner::Content => {
+            Some(PathOwner::Daemon) => {
+                self.advice = "it moves with the data-root, not shifted".into()
+            }
+            Some(PathOwner::Content) => {
                 self.becomes = Disposition::Moved;
                 self.advice = "it moves with the data-root and is shifted".into();
             }
-            PathOwner::Own | PathOwner::Host => self.dir = Some(dir),
+            Some(PathOwner::Own) | None => self.dir = Some(dir),
         }
         self
     }

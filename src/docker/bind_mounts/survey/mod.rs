@@ -87,9 +87,7 @@ impl<'a> BindMountSurvey<'a> {
         let mut binds = files.bind_mounts(self.root)?;
         // Of those that are not remapped, it is only asked where they meet others.
         binds.retain(|bind| {
-            self.host_binds
-                || is_host
-                || whose(self.rewriter, &real(&bind.source)) != PathOwner::Host
+            self.host_binds || is_host || whose(self.rewriter, &real(&bind.source)).is_some()
         });
         for (name, bind) in files.local_volumes(self.root)? {
             let found = volumes.iter().find(|volume| volume.name == name);
@@ -131,7 +129,7 @@ impl<'a> BindMountSurvey<'a> {
             on_host_network,
         } = of_service;
         let place = real(&bind.source);
-        let is_wanted = self.host_binds || whose(self.rewriter, &place) != PathOwner::Host;
+        let is_wanted = self.host_binds || whose(self.rewriter, &place).is_some();
         if is_wanted && self.found.iter().all(|it| real(&it.source) != place) {
             let name = format!("(service {service})");
             let mut found = self.bind_mount(&name, bind.clone(), None, *on_host_network);
@@ -251,7 +249,7 @@ impl<'a> BindMountSurvey<'a> {
     ) -> Advice {
         let side = remap.zip(stat);
         let side = side.map(|(remap, stat)| remap.map.uids.map(stat.uid, Direction::Into));
-        let is_own = |real| whose(self.rewriter, real) == PathOwner::Own;
+        let is_own = |real| whose(self.rewriter, real) == Some(PathOwner::Own);
         match side {
             Some(Mapped::Already) => Advice::InRange,
             _ if is_usable => Advice::Usable,
@@ -282,7 +280,7 @@ impl<'a> BindMountSurvey<'a> {
             FileType::CharDevice | FileType::BlockDevice => Some(Advice::Device),
             _ if matches!(
                 whose(self.rewriter, real),
-                PathOwner::Daemon | PathOwner::Content
+                Some(PathOwner::Daemon | PathOwner::Content)
             ) =>
             {
                 Some(Advice::DataRoot)

@@ -1,8 +1,8 @@
 //! An idmapped root is made permanent.
 
 use super::{Age, Since, below, is_left_alone, is_temporary};
-use crate::docker::layout::{Layout, is_content};
-use crate::docker::path_owner::is_daemon_name;
+use crate::docker::layout::Layout;
+use crate::docker::path_owner::{PathOwner, owner_of};
 use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
 
@@ -19,14 +19,10 @@ pub struct MakePermanent {
 
 impl MakePermanent {
     fn rule(&self, names: &[&[u8]]) -> Rule {
-        match (self.layout.rule_of(names), names) {
+        match (self.layout.rule_of(names), owner_of(names)) {
             (rule @ Rule::Set { .. }, _) => rule,
-            _ if is_content(names) => Rule::Exchange,
-            (_, [b"volumes"] | [b"volumes", _] | [b"volumes", _, b"opts.json"]) => Rule::GiveBack,
-            // What somebody keeps among the daemon's directories.
-            (_, [b"volumes", _, ..]) => Rule::Exchange,
-            (_, [first, ..]) if !is_daemon_name(first) => Rule::Exchange,
-            _ => Rule::GiveBack,
+            (_, PathOwner::Content | PathOwner::Own) => Rule::Exchange,
+            (_, PathOwner::Daemon) => Rule::GiveBack,
         }
     }
 }

@@ -15,8 +15,7 @@ pub use make_idmapped::MakeIdmapped;
 pub use make_permanent::MakePermanent;
 pub use revert_idmapped::RevertIdmapped;
 
-use crate::docker::layout::is_content;
-use crate::docker::path_owner::is_daemon_name;
+use crate::docker::path_owner::{PathOwner, owner_of};
 use crate::fs::Stat;
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 use crate::ownership::Undated;
@@ -38,14 +37,12 @@ fn below<'w, 'n>(place: &[String; 2], names: &'w [&'n [u8]]) -> Option<Result<&'
 /// Whether the way into an idmapped root leaves this on disk as it is, by its path from the docker root: what containers
 /// own, what somebody keeps among the daemon's directories, and [`is_passed_over`].
 pub fn is_left_alone(names: &[&[u8]]) -> bool {
-    let Some(first) = names.first() else {
-        return false;
+    let is_of_daemon = match names {
+        // Where a directory has the name of the file, all in it.
+        [b"volumes", _, b"opts.json", ..] => true,
+        _ => owner_of(names) == PathOwner::Daemon,
     };
-    let is_own = match names {
-        [b"volumes", _, name, ..] => *name != b"opts.json",
-        _ => !is_daemon_name(first),
-    };
-    is_own || is_content(names) || is_passed_over(names)
+    !is_of_daemon || is_passed_over(names)
 }
 
 /// What may have many inodes, and nobody but root comes to: a daemon empties `tmp` when it starts, and a containerd has its

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::shape::OF_DAEMON;
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names, read_text};
+use crate::docker::path_owner::DAEMON_FILES;
 use crate::store_move::untrusted::{
     first_that_leads_out, is_layer_name, not_layer_directory, overlay_leads_out,
 };
@@ -34,10 +34,10 @@ pub(super) fn check(root: &DockerRoot, driver: &str) -> Result<(), DockerError> 
     }
     let top = root.path.join(driver);
     let strange = match driver {
-        "overlay2" => overlay_leads_out(&top, &OF_DAEMON)?,
+        "overlay2" => overlay_leads_out(&top, &DAEMON_FILES)?,
         _ => {
-            let of_top = not_layer_directory(&top, &OF_DAEMON, &[])?;
-            of_top.or(not_layer_directory(&top.join("dir"), &OF_DAEMON, &[])?)
+            let of_top = not_layer_directory(&top, &DAEMON_FILES, &[])?;
+            of_top.or(not_layer_directory(&top.join("dir"), &DAEMON_FILES, &[])?)
         }
     };
     if let Some(path) = strange {

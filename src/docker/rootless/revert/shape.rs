@@ -4,14 +4,12 @@ use std::path::Path;
 
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names, read_text};
+use crate::docker::path_owner::is_daemon_file;
 use crate::docker::steps::CONTAINERS;
 use crate::fs::escape::shell_word;
 use crate::store_move::files::is_directory;
 use crate::store_move::place::stat_of;
 use crate::store_move::untrusted::{first_not_plain, is_plain_file, is_volume_name};
-
-/// What dockerd makes for itself in a directory of volumes or layers, and makes anew.
-pub(super) const OF_DAEMON: [&str; 2] = ["metadata.db", "backingFsBlockDev"];
 
 /// Refuses entries that dockerd does not make: below `containers` and `image`, anything but directories and files; of a
 /// volume, anything but its directory.
@@ -37,7 +35,7 @@ pub(super) fn check(root: &DockerRoot, taken: &[String]) -> Result<(), DockerErr
 fn check_volumes(top: &Path) -> Result<(), DockerError> {
     for name in names(top)? {
         let volume = top.join(&name);
-        if OF_DAEMON.contains(&name.as_str()) {
+        if is_daemon_file(name.as_bytes()) {
             continue;
         }
         let refused = |path: &Path| {
