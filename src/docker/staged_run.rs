@@ -59,7 +59,7 @@ pub(super) fn execute(
     let staging = made.staging.clone();
     let changed = staging.iter().flat_map(|it| it.changed.clone()).collect();
     let request = MigrateRequest {
-        copy: copy.map(|copy| copy.name.clone()),
+        copy_name: copy.map(|copy| copy.name.clone()),
         gone_images: staging
             .as_ref()
             .map_or(BTreeMap::new(), |it| it.images.clone()),

@@ -10,7 +10,7 @@ use crate::docker::DockerError;
 use crate::docker::idmapped::exchanged_data::{ExchangedData, Reach, exchanged_data};
 use crate::docker::idmapped::place;
 use crate::docker::idmapped::unit::has_systemd;
-use crate::docker::migration_plan::{MigrateRequest, Migration};
+use crate::docker::migration_plan::{MigrateRequest, Migration, PlanOptions};
 use crate::docker::remap::Remap;
 use crate::engine::{Refusal, Report, RunControl};
 use crate::fs::escape::escaped;
@@ -140,12 +140,14 @@ fn try_mount(
     reach: Reach,
     host: Host<'_>,
 ) -> Result<(Report, Vec<ExchangedData>), StrategyRefused> {
-    let request = MigrateRequest::new(top, Direction::Into);
-    let request = MigrateRequest {
+    let options = PlanOptions {
         idmapped: true,
-        units: host.units,
         jobs: host.jobs,
-        ..request
+        ..PlanOptions::new(Direction::Into)
+    };
+    let request = MigrateRequest {
+        units: host.units,
+        ..MigrateRequest::new(top, options)
     };
     let migration = Migration::prepare(&request, remap, host.control)?;
     let report = migration.plan().dry_run(host.store, None, host.control)?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::docker::guidance;
 use crate::docker::migrate::MigrateError;
-use crate::docker::migration_plan::{MigrateRequest, Migration};
+use crate::docker::migration_plan::{MigrateRequest, Migration, PlanOptions};
 use crate::docker::remap::Remap;
 use crate::engine::{ProblemKind, Refusal, RunControl};
 use crate::fs::escape::escaped;
@@ -66,24 +66,24 @@ pub fn look_through(
     jobs: usize,
     control: RunControl<'_>,
 ) -> Result<(Work, Vec<TransientBlocker>), MigrateError> {
-    let request = MigrateRequest {
+    let options = PlanOptions {
         jobs,
         keep_going: true,
-        ..MigrateRequest::new(top, Direction::Into)
+        ..PlanOptions::new(Direction::Into)
     };
-    let dry_run = |request: &MigrateRequest| -> Result<_, MigrateError> {
-        let migration = Migration::prepare(request, remap, control)?;
+    let dry_run = |options: PlanOptions| -> Result<_, MigrateError> {
+        let migration = Migration::prepare(&MigrateRequest::new(top, options), remap, control)?;
         let plan = migration.plan();
         let untested = plan.untested_renames().unwrap_or_default();
         Ok((plan.dry_run(store, None, control)?, untested))
     };
-    let ((report, untested), outside_links) = match dry_run(&request) {
+    let ((report, untested), outside_links) = match dry_run(options) {
         Err(MigrateError::Refusal(refusal @ Refusal::OutsideLinks { .. })) => {
-            let with_links = MigrateRequest {
+            let with_links = PlanOptions {
                 allow_outside_links: true,
-                ..request
+                ..options
             };
-            (dry_run(&with_links)?, Some(refusal.to_string()))
+            (dry_run(with_links)?, Some(refusal.to_string()))
         }
         result => (result?, None),
     };

@@ -25,7 +25,7 @@ use crate::store_move::unfinished_run::unfinished_run;
 impl DaemonTarget {
     /// A remapped daemon does not start with the containerd image store.
     pub(super) fn check_image_store(&self, options: &MigrateOptions) -> Result<(), DockerError> {
-        let into = options.direction == Direction::Into;
+        let into = options.plan.direction == Direction::Into;
         let told = self.start.image_options()?.feature;
         if let Some(told) = told.filter(|_| into) {
             return Err(DockerError::in_the_way(
@@ -47,7 +47,7 @@ impl DaemonTarget {
         Ok(options.write_daemon_json
             && self
                 .start
-                .check_write(options.direction, &self.remap_to, &self.data_root)?)
+                .check_write(options.plan.direction, &self.remap_to, &self.data_root)?)
     }
 
     /// The plan; where an unfinished run stands in its way, that is told.
@@ -58,7 +58,7 @@ impl DaemonTarget {
         store: &Store,
         control: RunControl<'_>,
     ) -> Result<Migration, MigrateError> {
-        let into = request.direction == Direction::Into;
+        let into = request.options.direction == Direction::Into;
         let told = self.start.image_options()?;
         let planned = || {
             if into && image_store::is_alone(&DockerRoot::at(&self.data_root))? {
@@ -88,14 +88,14 @@ impl DaemonTarget {
         control: RunControl<'_>,
     ) -> Result<Option<PlannedCopy>, DockerError> {
         // What is plainly too much is told before anything is read.
-        if !options.copy {
+        if !options.plan.copy {
             migration.check_space(Amount::default())?;
         }
-        let unpacked = match options.dry_run && !options.copy {
+        let unpacked = match options.dry_run && !options.plan.copy {
             true => Amount::default(),
             false => migration.unpacked(control)?,
         };
-        match options.copy {
+        match options.plan.copy {
             true => planned_copy(&self.data_root, remap, migration, unpacked).map(Some),
             false => migration.check_space(unpacked).map(|()| None),
         }
@@ -162,14 +162,14 @@ pub(super) fn exchanged(
     data_root: &Path,
     control: RunControl<'_>,
 ) -> Result<Vec<ExchangedData>, DockerError> {
-    if !options.idmapped {
+    if !options.plan.idmapped {
         return Ok(Vec::new());
     }
     let reach = match options.dry_run {
         true => Reach::All,
         false => Reach::Tops,
     };
-    exchanged_data(data_root, &remap.map, reach, options.jobs, control)
+    exchanged_data(data_root, &remap.map, reach, options.plan.jobs, control)
 }
 
 /// A dry run of the plan; the files of layers that were changed; and the filesystems of which only a run can tell whether
@@ -197,9 +197,9 @@ fn check_store(
     migration: &Migration,
     control: RunControl<'_>,
 ) -> Result<Checked, DockerError> {
-    let map = (!request.idmapped).then_some(&remap.map);
+    let map = (!request.options.idmapped).then_some(&remap.map);
     let checked = migration.check_conversion(map, control)?;
-    if !request.keeps_store {
+    if !request.options.copy {
         migration.check_space(checked.unpacked)?;
     }
     Ok(checked)

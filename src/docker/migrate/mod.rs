@@ -128,7 +128,7 @@ impl DaemonTarget {
         let request = self.request(options, self.writes_daemon_json(options)?, store);
         let stamps = stamps_of(&self.data_root)?;
         let mut migration = self.prepare(&request, &remap, store, control)?;
-        if options.direction == Direction::Into {
+        if options.plan.direction == Direction::Into {
             check_is_reached(&migration.data_root, remap.root)?;
         }
         migration.exchanged = exchanged(options, &remap, &migration.data_root, control)?;
@@ -166,7 +166,7 @@ impl DaemonTarget {
         }
         let run = Migrated {
             migration,
-            shared_ranges: match options.direction {
+            shared_ranges: match options.plan.direction {
                 Direction::Into => shared_ranges(&remap),
                 Direction::OutOf => Vec::new(),
             },
@@ -192,9 +192,9 @@ impl DaemonTarget {
         };
         let remap = match &new_user {
             Some(new) => new.remap.clone(),
-            None => Remap::resolve_for(&self.remap_to, &self.data_root, options.direction)?,
+            None => Remap::resolve_for(&self.remap_to, &self.data_root, options.plan.direction)?,
         };
-        check_range_is_free(options.direction, &remap)?;
+        check_range_is_free(options.plan.direction, &remap)?;
         Ok((new_user, remap))
     }
 
@@ -207,12 +207,12 @@ impl DaemonTarget {
     ) -> Migrated {
         let done = run.report.is_done();
         let top = &self.data_root;
-        if options.idmapped && (done || options.dry_run) {
+        if options.plan.idmapped && (done || options.dry_run) {
             let range = run.remap.dir_name();
             let [holder, content] = idmapped::place(&range);
             run.shown = Some((top.join(&range), top.join(holder).join(content)));
         }
-        if options.idmapped && !request.units {
+        if options.plan.idmapped && !request.units {
             run.at_boot = Some(unit::at_boot(top));
         }
         if done && !options.dry_run {
@@ -224,7 +224,7 @@ impl DaemonTarget {
             let writes = request.daemon_json.is_some();
             let next = self
                 .start
-                .next(options.direction, writes, &self.remap_to, top);
+                .next(options.plan.direction, writes, &self.remap_to, top);
             run.next = Some(next);
         }
         run

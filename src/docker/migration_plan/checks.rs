@@ -20,7 +20,11 @@ pub(super) fn check_kind(
     remap: &Remap,
 ) -> Result<(), DockerError> {
     let data_root = &locations.data_root;
-    match (request.direction, request.idmapped, &locations.idmapped) {
+    match (
+        request.options.direction,
+        request.options.idmapped,
+        &locations.idmapped,
+    ) {
         (Direction::Into, true, Some(root)) => {
             root.check_mounted()?;
             Err(DockerError::in_the_way(
@@ -33,10 +37,9 @@ pub(super) fn check_kind(
             health::check_ranges(root, remap)?;
             root.check_mounted()
         }
-        (Direction::OutOf, _, None) if request.undated.is_some() => Err(DockerError::in_the_way(
-            data_root.join(remap.dir_name()),
-            guidance::NOT_UNDATED,
-        )),
+        (Direction::OutOf, _, None) if request.options.undated.is_some() => Err(
+            DockerError::in_the_way(data_root.join(remap.dir_name()), guidance::NOT_UNDATED),
+        ),
         _ => Ok(()),
     }
 }
@@ -70,7 +73,7 @@ pub(super) fn check_ids_are_unambiguous(
     data_root: &Path,
 ) -> Result<(), DockerError> {
     match remap.map.sides_overlap() {
-        Some(overlap) if request.bind_mounts => Err(DockerError::in_the_way(
+        Some(overlap) if request.options.bind_mounts => Err(DockerError::in_the_way(
             data_root,
             Reason::OverlapOfBindMounts(overlap.to_string()),
         )),

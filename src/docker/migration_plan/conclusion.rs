@@ -18,13 +18,13 @@ pub(super) fn add_last_steps(
     let containers = locations.source_dir().join(CONTAINERS);
     steps.unpark_containers(&containers, &locations.target())?;
     if locations.by_mount {
-        match request.direction {
+        match request.options.direction {
             Direction::Into if request.units => steps.make_mount_unit(&locations.range_dir)?,
             Direction::Into => {}
             Direction::OutOf => steps.remove_mount_unit(&locations.range_dir)?,
         }
     }
-    if request.idmapped {
+    if request.options.idmapped {
         steps.mount(&locations.range_dir)?;
     }
     if let Some((file, userns_remap)) = request.new_daemon_json() {
@@ -42,7 +42,7 @@ fn remove_source(
     let locations = &survey.locations;
     let source = locations.source();
     let mut kept = None;
-    match survey.request.direction {
+    match survey.request.options.direction {
         Direction::Into if source.is_empty() => steps.remove_guard(&source),
         Direction::Into => steps.remove_dir(&source)?,
         Direction::OutOf => {

@@ -32,13 +32,13 @@ impl Locations {
         let data_root = canonical(&request.data_root)?;
         let range_dir = remap.dir_name();
         let idmapped = IdmappedRoot::find(&data_root, &range_dir)?;
-        let by_mount = request.idmapped || idmapped.is_some();
+        let by_mount = request.options.idmapped || idmapped.is_some();
         let remapped = match by_mount {
             true => idmapped::place(&range_dir).to_vec(),
             false => vec![range_dir.clone()],
         };
-        let (source, target) = match request.direction {
-            Direction::Into => (request.copy.iter().cloned().collect(), remapped),
+        let (source, target) = match request.options.direction {
+            Direction::Into => (request.copy_name.iter().cloned().collect(), remapped),
             Direction::OutOf => (remapped, Vec::new()),
         };
         Ok(Locations {

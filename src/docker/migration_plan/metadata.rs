@@ -71,7 +71,7 @@ fn new_hostconfig(
         return Ok(after);
     };
     let name = it.container.name.clone();
-    if !survey.request.set_userns_host {
+    if !survey.request.options.set_userns_host {
         unsuitable.will_not_start.push((name, obstacle.clone()));
         return Ok(after);
     }

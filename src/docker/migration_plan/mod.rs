@@ -39,7 +39,7 @@ use crate::engine::{Plan, Policy, Rule, RunControl, ShiftRequest};
 use crate::idmap::Direction;
 use locations::Locations;
 pub(super) use metadata::{config_with_new_paths, hostconfig_with_new_paths};
-pub use request::MigrateRequest;
+pub use request::{MigrateRequest, PlanOptions};
 pub use shifted_before::{needed_by_revert, shifted_before};
 use survey::Survey;
 use trees::Trees;
@@ -100,7 +100,7 @@ impl Migration {
     ) -> Result<Migration, DockerError> {
         let locations = Locations::find(request, remap)?;
         checks::check_kind(request, &locations, remap)?;
-        match (&locations.idmapped, request.direction) {
+        match (&locations.idmapped, request.options.direction) {
             (Some(root), Direction::Into) => permanent::prepare(request, remap, root),
             _ => Migration::plan_steps(Survey::of(request, locations, remap, control)?),
         }
@@ -112,7 +112,7 @@ impl Migration {
         let mut steps = StepList::new(
             &locations.data_root,
             trees.paths.len(),
-            survey.request.copy.as_deref(),
+            survey.request.copy_name.as_deref(),
             &locations.range_dir,
         )?;
         match &locations.idmapped {
@@ -124,7 +124,7 @@ impl Migration {
         }
         let unsuitable = metadata::rewrite_containers(&mut steps, &survey)?;
         metadata::edit_volumes(&mut steps, &survey)?;
-        let mut set_aside = match survey.request.direction {
+        let mut set_aside = match survey.request.options.direction {
             Direction::Into => into::rename_entries(&mut steps, &survey, &trees)?,
             Direction::OutOf => out_of::rename_entries(&mut steps, &survey)?,
         };

@@ -17,7 +17,7 @@ pub(super) fn layout(survey: &Survey<'_>, trees: &Trees) -> Layout {
     let volumes = inventory.volumes.iter().map(|it| &it.volume);
     let conversion = survey.conversion.as_ref();
     Layout {
-        direction: survey.request.direction,
+        direction: survey.request.options.direction,
         root_uid: survey.remap.root.0,
         root_gid: survey.remap.root.1,
         subdir: locations.source().first().map(|name| name.to_string()),
@@ -42,9 +42,9 @@ pub(super) fn policy(
         Some(root) => Box::new(RevertIdmapped {
             place: idmapped::place(&survey.locations.range_dir),
             rewritten: rewritten(),
-            since: root.since(survey.request.undated)?,
+            since: root.since(survey.request.options.undated)?,
         }),
-        None if survey.request.idmapped => Box::new(MakeIdmapped {
+        None if survey.request.options.idmapped => Box::new(MakeIdmapped {
             layout,
             shown: MountMap::exchange(&survey.remap.map),
             rewritten: rewritten(),

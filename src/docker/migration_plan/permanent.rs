@@ -83,9 +83,9 @@ fn check_options(
         return Err(DockerError::in_the_way(point, why));
     }
     let given = [
-        ("--copy", request.copies),
-        ("--bind-mounts", request.bind_mounts),
-        ("--set-userns-host", request.set_userns_host),
+        ("--copy", request.options.copy),
+        ("--bind-mounts", request.options.bind_mounts),
+        ("--set-userns-host", request.options.set_userns_host),
     ];
     match given.iter().find(|(_, is_given)| *is_given) {
         Some((option, _)) => Err(with(option, &point)),

@@ -59,8 +59,8 @@ impl<'r> Survey<'r> {
         let docker_root = DockerRoot::at(locations.source_dir());
         docker_root.check_drivers()?;
         let (plain_names, other_names) = plain_names(&locations.data_root)?;
-        let [before, after] = locations.metadata_paths(request.direction);
-        let not_moved = match request.direction {
+        let [before, after] = locations.metadata_paths(request.options.direction);
+        let not_moved = match request.options.direction {
             Direction::Into => other_names.clone(),
             Direction::OutOf => Vec::new(),
         };
@@ -69,9 +69,9 @@ impl<'r> Survey<'r> {
         let all = containers.iter().map(|it| &it.container);
         let store = ContainerdStore::of(&docker_root, &locations.data_root, all)?;
         let place = (locations.data_root.as_path(), &remap);
-        check_has_content(&docker_root, request.direction, place)?;
+        check_has_content(&docker_root, request.options.direction, place)?;
         let conversion = conversion(request, &remap, &docker_root, &store, &containers)?;
-        if request.direction == Direction::Into {
+        if request.options.direction == Direction::Into {
             find_obstacles(&mut containers);
         }
         let mut inventory = inventory(
@@ -135,14 +135,14 @@ fn conversion(
     store: &ContainerdStore,
     containers: &[SurveyedContainer],
 ) -> Result<Option<Conversion>, DockerError> {
-    match request.direction {
+    match request.options.direction {
         Direction::Into => {
             let all = containers.iter();
             let all = all.map(|it| (&it.container, it.files.config.as_str()));
-            store.conversion(root, request.keeps_store, all)
+            store.conversion(root, request.options.copy, all)
         }
         Direction::OutOf => {
-            store.check(root, request.direction, Some(remap))?;
+            store.check(root, request.options.direction, Some(remap))?;
             Ok(None)
         }
     }
@@ -157,14 +157,19 @@ fn inventory(
     containers: &[SurveyedContainer],
     control: RunControl<'_>,
 ) -> Result<Inventory, DockerError> {
-    if request.direction == Direction::OutOf {
+    if request.options.direction == Direction::OutOf {
         let before = &request.shifted_before;
         let mut sources: Vec<_> = before.iter().map(|(path, _)| path.clone()).collect();
         for it in containers {
             sources.extend(it.files.bind_sources_if_remapped(root)?);
         }
-        let mut inventory =
-            Inventory::for_revert(rewriter, remap, sources, request.bind_mounts, control)?;
+        let mut inventory = Inventory::for_revert(
+            rewriter,
+            remap,
+            sources,
+            request.options.bind_mounts,
+            control,
+        )?;
         inventory.add_of_other_ranges(before, remap, rewriter, control);
         return Ok(inventory);
     }
@@ -173,8 +178,8 @@ fn inventory(
         let is_host = it.container.userns_mode == "host" || it.obstacle.is_some();
         (&it.container, &it.files, is_host)
     });
-    let accounts = (!request.allow_home).then(LoginAccounts::of_host);
-    let binds = match request.bind_mounts {
+    let accounts = (!request.options.allow_home).then(LoginAccounts::of_host);
+    let binds = match request.options.bind_mounts {
         true => HostBinds::Shifted,
         false => HostBinds::Left,
     };

@@ -18,6 +18,7 @@ use crate::cli::output::text::printable;
 use crate::cli::run_output::RunOutput;
 use crate::docker::conversion_run::conversion_run;
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Planned};
+use crate::docker::migration_plan::PlanOptions;
 use crate::journal::Store;
 
 /// Runs it.
@@ -96,19 +97,21 @@ pub fn to_containerd(args: &RevertArgs, invocation: &mut Invocation) -> Result<E
 fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
     let args = command.args;
     MigrateOptions {
-        direction: command.direction,
         dry_run: args.preview.dry_run,
         create_user: args.create_user,
-        idmapped: command.idmapped,
-        copy: command.copy,
         write_daemon_json: command.write_daemon_json,
-        jobs: args.execution.limits.threads(),
-        keep_going: args.obstacles.keep_going,
-        set_userns_host: command.set_userns_host,
-        bind_mounts: command.bind_mounts,
-        allow_home: command.allow_home,
-        undated: command.undated,
-        clear_flags: args.obstacles.guarded.immutable == Immutable::Clear,
-        allow_outside_links: args.obstacles.guarded.allow_outside_links,
+        plan: PlanOptions {
+            direction: command.direction,
+            idmapped: command.idmapped,
+            copy: command.copy,
+            jobs: args.execution.limits.threads(),
+            keep_going: args.obstacles.keep_going,
+            set_userns_host: command.set_userns_host,
+            bind_mounts: command.bind_mounts,
+            allow_home: command.allow_home,
+            undated: command.undated,
+            clear_flags: args.obstacles.guarded.immutable == Immutable::Clear,
+            allow_outside_links: args.obstacles.guarded.allow_outside_links,
+        },
     }
 }
