@@ -11,7 +11,7 @@ use super::conversion::plan::Conversion;
 use super::conversion::staging::Staging;
 use super::migration_plan::{MigrateRequest, Migration};
 use super::remap::Remap;
-use crate::engine::{Plan, Refusal, Report, RunControl};
+use crate::engine::{Refusal, Report, RunControl};
 use crate::journal::Store;
 use crate::store_move::MoveError;
 use crate::store_move::copy::PlannedCopy;
@@ -48,9 +48,9 @@ pub(super) fn execute(
     control: RunControl<'_>,
 ) -> Result<(Report, Vec<PathBuf>), MigrateError> {
     if copy.is_none() && migration.conversion.is_none() {
-        return Ok((migration.plan().execute(store, control)?, Vec::new()));
+        return Ok((migration.plan.execute(store, control)?, Vec::new()));
     }
-    let held = migration.plan().lock(store, control)?;
+    let held = migration.plan.lock(store, control)?;
     stamps.check("this run was planned")?;
     migration.remove_unfinished()?;
     add_trees(&mut stamps, copy, migration)?;
@@ -158,11 +158,8 @@ fn execute_made(
         // Last, as what comes next refuses when Docker runs.
         is_as_planned()?;
         let begin = || made.begin();
-        let plan = Plan {
-            on_listed: Some(&begin),
-            ..migration.plan()
-        };
-        Ok::<_, MigrateError>(plan.execute(store, control)?)
+        let done = migration.plan.execute_made(&begin, store, control);
+        done.map_err(MigrateError::from)
     };
     let done = run();
     // A refusal comes before the first change; a run that is not surely over would need what was made for it.

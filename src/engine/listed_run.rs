@@ -7,6 +7,7 @@ use super::context::{WalkContext, WalkScope};
 use super::control::RunControl;
 use super::deferred_links::verify::walk_and_verify;
 use super::execute::Execution;
+use super::plan::{OnListed, PlannedSteps};
 use super::refusal::Refusal;
 use super::replay::FailurePolicy;
 use super::request::ShiftRequest;
@@ -17,18 +18,16 @@ use super::visitor::ShiftVisitor;
 use super::walk_again::record_vanished;
 use super::{Ending, Phase, Report};
 use crate::guidance::Guidance;
-use crate::journal::record::{NameCounts, Record};
-use crate::journal::writer::Writer;
-use crate::journal::{Mark, Step};
+use crate::journal::Mark;
 
 /// What is listed, and then carried out.
 pub(super) struct ListedRun<'a> {
     /// The trees, the map, and how the run is limited.
     pub request: &'a ShiftRequest,
     /// Steps beside the changes of owners, in order.
-    pub steps: &'a [Step],
+    pub steps: &'a PlannedSteps,
     /// Done once all of it is in the journal, and before the journal says so.
-    pub on_listed: Option<&'a dyn Fn() -> io::Result<()>>,
+    pub on_listed: OnListed<'a>,
     /// What helps where names went away while the trees were read.
     pub vanished: Guidance<'a>,
 }
@@ -50,7 +49,7 @@ impl ListedRun<'_> {
         let interrupted = session.was_interrupted();
         let mut found = std::mem::take(session.stats());
         let stands = found.left() > 0 && !self.request.walk.keep_going;
-        let nothing = found.changed == 0 && self.steps.is_empty();
+        let nothing = found.changed == 0 && self.steps.list.is_empty();
         let outside = match stands || interrupted {
             true => Ok(()),
             false => outside,
@@ -120,33 +119,18 @@ impl ListedRun<'_> {
             outside = check_no_outside_links(&walk);
             whole = !run.is_cut_short() && (stats.left() == 0 || walk.scope.options.keep_going);
             if whole {
-                self.journal_steps(writer);
+                self.steps.journal(writer);
             }
             stats
         });
         let mut written = session.take_written();
-        if let Some(on_listed) = self.on_listed.filter(|_| written.is_ok() && whole) {
-            written = on_listed();
+        if written.is_ok() && whole {
+            written = (self.on_listed)();
         }
         if written.is_ok() && whole {
             written = session.append(|appender| appender.mark(Mark::Listed, 0));
         }
         (session, written, outside)
-    }
-
-    /// Hands in the steps; whether they could be written, [`Writer::close`] says.
-    fn journal_steps(&self, writer: &Writer) {
-        // A frame is read whole into memory.
-        const FRAME: usize = 1 << 20;
-        let mut lines = Vec::new();
-        let mut named = NameCounts::default();
-        for (n, step) in self.steps.iter().enumerate() {
-            named.steps += 1;
-            lines.extend_from_slice(&Record::Step(Box::new(step.clone())).to_bytes());
-            if lines.len() >= FRAME || n + 1 == self.steps.len() {
-                drop(writer.commit(std::mem::take(&mut lines), std::mem::take(&mut named)));
-            }
-        }
     }
 }
 

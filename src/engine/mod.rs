@@ -62,7 +62,7 @@ mod walk_again;
 pub use apply_manifest::apply_manifest;
 pub use control::{Cancel, Monitor, Phase, RateLimit, RunControl};
 pub use hand_over::Reading;
-pub use plan::Plan;
+pub use plan::{Plan, PlannedSteps};
 pub use policy::{ByTree, Policy, Rule};
 pub use refusal::Refusal;
 pub use report::{Ending, Outcome, Problem, ProblemKind, Report, Stats};

@@ -1,12 +1,14 @@
 //! A change of a host that is worked out whole before it begins: owners by where an inode is, and
 //! steps beside them.
 
+mod planned_steps;
+
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+pub use self::planned_steps::PlannedSteps;
 use super::Report;
 use super::context::WalkScope;
 use super::control::RunControl;
@@ -22,33 +24,40 @@ use super::steps::rename_needs::RenameNeeds;
 use crate::fs::Root;
 use crate::guidance::Guidance;
 use crate::journal::run_lock::RunLock;
-use crate::journal::{Step, Store};
+use crate::journal::Store;
 use crate::preflight::rename_flags::UntestedRename;
 use crate::preflight::{PermanentBlocker, check_writable};
 
 /// What is to be done.
-pub struct Plan<'a> {
-    /// The trees whose inodes change owners, the map, and how the run is limited. Roots of steps
-    /// are counted on from its paths.
+pub struct Plan {
+    /// The trees whose inodes change owners, the map, and how the run is limited.
     pub request: ShiftRequest,
-    /// Directories in which only steps are taken. The trees come first in the numbering of roots.
-    pub step_roots: Vec<PathBuf>,
     /// What each inode becomes.
-    pub policy: &'a dyn Policy,
-    /// The steps, in order.
-    pub steps: Vec<Step>,
-    /// How many of them are taken before any owner is changed.
-    pub steps_before: usize,
-    /// Done once all of it is in the journal, and before the journal says so: nothing is changed before that, and from
-    /// then on the journal knows what to do about what was made for the plan.
-    pub on_listed: Option<&'a dyn Fn() -> io::Result<()>>,
+    pub policy: Box<dyn Policy>,
+    /// What is done besides.
+    pub steps: PlannedSteps,
     /// The first tree is a user's, who is to have changed nothing since then.
     pub unchanged_since: Option<Timestamp>,
     /// The trees are only checked: a copy of them is changed, which has none of their flags and project ids.
     pub is_of_original: bool,
 }
 
-impl Plan<'_> {
+/// Done when all of a plan is in the journal, and before the journal says so: nothing is changed before that, and from then on
+/// the journal knows what to do about what was made for the plan.
+pub type OnListed<'a> = &'a dyn Fn() -> io::Result<()>;
+
+impl Plan {
+    /// A plan that changes these trees themselves, none of which a user could enter.
+    pub fn new(request: ShiftRequest, policy: Box<dyn Policy>, steps: PlannedSteps) -> Plan {
+        Plan {
+            request,
+            policy,
+            steps,
+            unchanged_since: None,
+            is_of_original: false,
+        }
+    }
+
     /// Opens the roots. The paths of a plan have no symlinks: one that is there now was put there
     /// to have another tree changed.
     fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
@@ -59,7 +68,7 @@ impl Plan<'_> {
         for (root, path) in roots.iter().zip(&self.request.paths) {
             root.check_exactly(path)?;
         }
-        for path in &self.step_roots {
+        for path in &self.steps.roots {
             roots.push(Root::open_exactly(path)?);
         }
         self.request.check_mount_views(&roots)?;
@@ -67,9 +76,8 @@ impl Plan<'_> {
         for root in &roots[self.request.paths.len()..] {
             check_writable(root.pin.as_fd(), &root.path).map_err(PermanentBlocker::from)?;
         }
-        let steps = &self.steps;
         StepPlaces {
-            steps,
+            steps: &self.steps.list,
             roots: &roots,
             trees: self.request.paths.len(),
             is_of_original: self.is_of_original,
@@ -80,7 +88,7 @@ impl Plan<'_> {
 
     fn rename_needs<'r>(&'r self, roots: &'r [Root]) -> RenameNeeds<'r> {
         RenameNeeds {
-            steps: &self.steps,
+            steps: &self.steps.list,
             roots,
             trees: self.request.paths.len(),
         }
@@ -114,7 +122,7 @@ impl Plan<'_> {
 
     fn scope(&self, roots: &[Root]) -> Result<WalkScope<'_>, Refusal> {
         Ok(WalkScope {
-            policy: self.policy,
+            policy: &*self.policy,
             // All that stands in the way is to be told at once.
             carry_on: true,
             outside_links: match self.request.walk.outside_links {
@@ -143,7 +151,7 @@ impl Plan<'_> {
             roots: &roots,
             trees: self.request.paths.len(),
             scope,
-            steps: &self.steps,
+            steps: &self.steps.list,
             would_refuse: &would_refuse,
         };
         let (report, outside) = dry_run.run(manifest, control, check_no_outside_links)?;
@@ -170,19 +178,32 @@ impl Plan<'_> {
     /// # Errors
     /// [`Refusal`]: nothing was changed. What goes wrong later is in the report.
     pub fn execute(&self, store: &Store, control: RunControl<'_>) -> Result<Report, Refusal> {
+        self.execute_made(&|| Ok(()), store, control)
+    }
+
+    /// Carries out a plan for which something was made, as [`Plan::execute`] does.
+    ///
+    /// # Errors
+    /// As of [`Plan::execute`].
+    pub fn execute_made(
+        &self,
+        on_listed: OnListed<'_>,
+        store: &Store,
+        control: RunControl<'_>,
+    ) -> Result<Report, Refusal> {
         let request = &self.request;
         let session = self.open(control)?;
         let scope = self.scope(session.roots())?;
         let session = self.preflight(session, store)?;
         let mut header = request.header(session.roots(), true);
-        header.steps_before = self.steps_before;
+        header.steps_before = self.steps.early;
         header.unchanged_since = self.unchanged_since;
         let session = session.begin_journal(store, header)?;
 
         let listed = ListedRun {
             request,
             steps: &self.steps,
-            on_listed: self.on_listed,
+            on_listed,
             vanished: Guidance::RunAgain,
         };
         listed.carry_out(session, scope, control)

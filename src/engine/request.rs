@@ -41,6 +41,29 @@ pub struct ShiftRequest {
 }
 
 impl ShiftRequest {
+    /// Of the data of a container engine, of which its plan says where it may be and whose it is. That it is in use is not
+    /// allowed in any case.
+    pub fn of_service(
+        kind: RunKind,
+        direction: Direction,
+        map: IdMap,
+        paths: Vec<PathBuf>,
+        jobs: usize,
+        walk: WalkOptions,
+    ) -> ShiftRequest {
+        ShiftRequest {
+            paths,
+            map,
+            direction,
+            jobs,
+            walk,
+            allow_in_use: false,
+            allow_system_path: true,
+            allow_home: true,
+            kind,
+        }
+    }
+
     /// Opens the trees and makes all checks that need no lock.
     pub(super) fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
         let roots = self.open_trees()?;

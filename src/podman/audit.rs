@@ -17,7 +17,6 @@ use crate::host::{Finding, Level};
 use crate::journal::{self, name};
 use crate::preflight::TransientBlocker;
 use crate::store_move::MoveError;
-use crate::store_move::execute::StoreMove;
 use crate::store_move::request::MoveOptions;
 use crate::store_move::user::RootlessUser;
 
@@ -269,7 +268,7 @@ impl Audit {
         let looked = plan
             .mounted
             .is_none()
-            .then(|| plan.plan().dry_run(journals, None, control));
+            .then(|| plan.plan.dry_run(journals, None, control));
         match looked {
             None => {}
             Some(Err(refusal)) => self

@@ -13,10 +13,10 @@ use super::places::{WORDS, check_is_rootful, source};
 use super::steps::StoreSteps;
 use super::store::{DRIVER, Holds, SQLITE, Store};
 use super::survey::{binds, in_database, incompatible, missing_networks, networks_of, read_rows};
-use crate::engine::{Plan, Policy, Report, RunControl, ShiftRequest};
+use crate::engine::{Plan, Report, RunControl};
 use crate::idmap::Direction;
+use crate::journal::Store as Journals;
 use crate::journal::record::RunKind;
-use crate::journal::{Step, Store as Journals};
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
 use crate::store_move::MoveError;
@@ -50,11 +50,8 @@ pub struct MoveRequest {
 
 /// A plan, and its facts for people.
 pub struct PodmanMove {
-    request: ShiftRequest,
-    step_roots: Vec<PathBuf>,
-    policy: Layout,
-    steps: Vec<Step>,
-    steps_before: usize,
+    /// For the engine.
+    pub plan: Plan,
     /// Names in the store that are carried.
     carried: Vec<String>,
     /// Of the store that is to be copied, before it was read.
@@ -96,10 +93,10 @@ impl PodmanMove {
             .options
             .copy
             .then(|| Stamps::of(&plain.path, STOP_PODMAN));
-        Ok(PodmanMove {
-            stamps,
-            ..PodmanMove::of_source(request, &plain, &plain)?
-        })
+        let mut planned = PodmanMove::of_source(request, &plain, &plain)?;
+        planned.plan.is_of_original = stamps.is_some();
+        planned.stamps = stamps;
+        Ok(planned)
     }
 
     /// `plain`: the store of root's Podman; `from`: what is moved, the same or a copy.
@@ -158,18 +155,21 @@ impl PodmanMove {
         let mounted = mounted(plain, &containers.collect::<Vec<_>>());
         carried.push(DRIVER.into());
         let database = before.as_ref().map(|_| SQLITE.as_bytes().to_vec());
+        let shift = shift_request(
+            user,
+            (RunKind::PodmanMigrate, Direction::Into),
+            vec![from.path.clone()],
+            request.options,
+        );
+        let policy = Layout::new(
+            DRIVER,
+            carried.iter().map(Vec::as_slice),
+            OverlayNamespace::User,
+            &steps.rewritten,
+        );
         Ok(PodmanMove {
-            steps_before: steps.early.len(),
-            steps: [steps.early, steps.late].concat(),
-            request: shift_request(
-                user,
-                (RunKind::PodmanMigrate, Direction::Into),
-                vec![from.path.clone()],
-                request.options,
-            ),
             carried: carried.iter().cloned().chain(database).map(text).collect(),
             stamps: None,
-            policy: Layout::new(DRIVER, carried, OverlayNamespace::User, &steps.rewritten),
             holds: store.holds()?,
             incompatible: [incompatible(&rows.containers, user), networks.incompatible].concat(),
             binds: binds(&rows.containers, &rewriter.paths),
@@ -181,7 +181,7 @@ impl PodmanMove {
             blockers: blockers(&to, user),
             mounted,
             to: to.path(),
-            step_roots: vec![to.anchor],
+            plan: Plan::new(shift, Box::new(policy), steps.finish(vec![to.anchor.clone()])),
             from: plain.path.clone(),
         })
     }
@@ -225,18 +225,8 @@ impl PodmanMove {
 impl StoreMove for PodmanMove {
     type Error = MoveError;
 
-    fn plan(&self) -> Plan<'_> {
-        let policy: &dyn Policy = &self.policy;
-        Plan {
-            request: self.request.clone(),
-            step_roots: self.step_roots.clone(),
-            policy,
-            steps: self.steps.clone(),
-            steps_before: self.steps_before,
-            on_listed: None,
-            unchanged_since: None,
-            is_of_original: self.stamps.is_some(),
-        }
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn stamps(&self) -> Option<&Stamps> {

@@ -33,7 +33,7 @@ pub trait StoreMove: Sized {
     type Error: From<MoveError>;
 
     /// The plan, for the engine.
-    fn plan(&self) -> Plan<'_>;
+    fn plan(&self) -> &Plan;
 
     /// Of the store that is to be copied, before it was read.
     fn stamps(&self) -> Option<&Stamps>;
@@ -80,11 +80,7 @@ pub fn execute<M: StoreMove>(
         }
         stamps.check("it was copied").map_err(refused)?;
         let begin = || copy.begin();
-        let plan = Plan {
-            on_listed: Some(&begin),
-            ..moved.plan()
-        };
-        Ok(plan.execute(store, control)?)
+        Ok(moved.plan().execute_made(&begin, store, control)?)
     };
     let done = moved();
     let is_unused = match &done {

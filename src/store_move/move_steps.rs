@@ -10,6 +10,7 @@ use super::steps::{
     CLOSED, GUARD_OWNER, StagedEntry, close_step, hold, holder, make_holder, make_parents,
     place_all, renameable, restrict_step, set_aside,
 };
+use crate::engine::PlannedSteps;
 use crate::journal::step::StepPath;
 use crate::journal::{Name, Step};
 
@@ -170,5 +171,10 @@ impl<'a> MoveSteps<'a> {
     /// From a user: everything gets its place in root's store, `last` last, which takes the place of the guard.
     pub fn put(&mut self, held: Vec<StagedEntry>, (last, guard): (&str, &str)) {
         self.late.extend(place_all(held, last, guard));
+    }
+
+    /// All of them; `roots`: the directories beside the trees in which they are taken.
+    pub fn finish(self, roots: Vec<PathBuf>) -> PlannedSteps {
+        PlannedSteps::new(self.early, self.late, roots)
     }
 }

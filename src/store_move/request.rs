@@ -37,20 +37,11 @@ pub fn shift_request(
     paths: Vec<PathBuf>,
     options: MoveOptions,
 ) -> ShiftRequest {
-    ShiftRequest {
-        paths,
-        map: user.map.clone(),
-        direction,
-        jobs: options.jobs,
-        walk: WalkOptions {
-            // A copy has neither.
-            outside_links: options.allow_outside_links || options.copy,
-            clear_flags: options.clear_flags || options.copy,
-            ..WalkOptions::default()
-        },
-        allow_in_use: false,
-        allow_system_path: true,
-        allow_home: true,
-        kind,
-    }
+    let walk = WalkOptions {
+        // A copy has neither.
+        outside_links: options.allow_outside_links || options.copy,
+        clear_flags: options.clear_flags || options.copy,
+        ..WalkOptions::default()
+    };
+    ShiftRequest::of_service(kind, direction, user.map.clone(), paths, options.jobs, walk)
 }

@@ -15,7 +15,6 @@ use super::user::ContainerUser;
 use crate::engine::{ByTree, Plan, Rule, ShiftRequest};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
-use crate::journal::Step;
 use crate::ownership::Sharing;
 
 /// What to prepare.
@@ -61,10 +60,8 @@ impl VolumeOwners {
 
 /// A plan, and its facts for people.
 pub struct Preparation {
-    request: ShiftRequest,
-    step_roots: Vec<PathBuf>,
-    policy: ByTree,
-    steps: Vec<Step>,
+    /// For the engine.
+    pub plan: Plan,
     /// Paths that are shared, and between whom.
     pub shared: Vec<(PathBuf, Sharing)>,
     /// Directories that are made.
@@ -119,6 +116,12 @@ impl Preparation {
         for (path, made) in &paths.made {
             steps.make(path, *made)?;
         }
+        let trees = ShiftRequest {
+            paths: paths.trees,
+            // What is shared stays its owner's: what must not be shared was refused here.
+            allow_home: shift.allow_home || request.share.is_some(),
+            ..shift.clone()
+        };
         Ok(Preparation {
             shared: paths.shared,
             made: paths.made.into_iter().map(|(path, _)| path).collect(),
@@ -127,32 +130,10 @@ impl Preparation {
             } else {
                 closed
             },
-            request: ShiftRequest {
-                paths: paths.trees,
-                // What is shared stays its owner's: what must not be shared was refused here.
-                allow_home: shift.allow_home || request.share.is_some(),
-                ..shift.clone()
-            },
-            step_roots: steps.roots,
-            steps: steps.steps,
-            policy: ByTree(paths.rules),
+            plan: Plan::new(trees, Box::new(ByTree(paths.rules)), steps.finish()),
             opened,
             runtime,
         })
-    }
-
-    /// The plan, for the engine.
-    pub fn plan(&self) -> Plan<'_> {
-        Plan {
-            request: self.request.clone(),
-            step_roots: self.step_roots.clone(),
-            policy: &self.policy,
-            steps: self.steps.clone(),
-            steps_before: 0,
-            on_listed: None,
-            unchanged_since: None,
-            is_of_original: false,
-        }
     }
 }
 

@@ -49,7 +49,7 @@ pub fn run(args: &PrepareArgs, invocation: &mut Invocation) -> Result<Exit, Fail
     }
     let monitor = Terminal::new(run.output.quiet);
     let control = limits.control(&monitor);
-    let plan = prepared.plan();
+    let plan = &prepared.plan;
     let store = Store::at(&run.store.journal_dir);
     let (report, kind) = match run.dry_run {
         true => {

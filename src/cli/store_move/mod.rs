@@ -123,7 +123,7 @@ pub type Execute<'a, E> =
 /// A plan, and what is said of it.
 pub struct MoveCommand<'a, E> {
     /// The plan.
-    pub plan: Plan<'a>,
+    pub plan: &'a Plan,
     /// What keeps it from being done now.
     pub blockers: Blockers,
     /// The copy that is asked for.

@@ -150,7 +150,7 @@ fn try_mount(
         ..MigrateRequest::new(top, options)
     };
     let migration = Migration::prepare(&request, remap, host.control)?;
-    let report = migration.plan().dry_run(host.store, None, host.control)?;
+    let report = migration.plan.dry_run(host.store, None, host.control)?;
     let exchanged = exchanged_data(top, &remap.map, reach, host.jobs, host.control)?;
     Ok((report, exchanged))
 }

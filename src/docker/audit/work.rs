@@ -73,7 +73,7 @@ pub fn look_through(
     };
     let dry_run = |options: PlanOptions| -> Result<_, MigrateError> {
         let migration = Migration::prepare(&MigrateRequest::new(top, options), remap, control)?;
-        let plan = migration.plan();
+        let plan = &migration.plan;
         let untested = plan.untested_renames().unwrap_or_default();
         Ok((plan.dry_run(store, None, control)?, untested))
     };

@@ -147,7 +147,7 @@ pub(super) fn check_unmounted(
     match migration.inventory.still_mounted() {
         Some(mounted) if !options.dry_run => {
             // Whoever uses it is told first.
-            migration.plan().lock(store, control)?;
+            migration.plan.lock(store, control)?;
             Err(Refusal::from(mounted))
         }
         mounted => Ok(mounted),
@@ -184,7 +184,7 @@ pub(super) fn dry_run<'m>(
 ) -> Result<(Report, Vec<PathBuf>, Vec<UntestedRename>), MigrateError> {
     let checked = check_store(request, remap, migration, control)?;
     let exact = exact_plan(request, remap, &checked, control)?;
-    let plan = exact.as_ref().unwrap_or(migration).plan();
+    let plan = &exact.as_ref().unwrap_or(migration).plan;
     let mut report = plan.dry_run(store, manifest()?, control)?;
     report.stats.add(checked.left);
     Ok((report, checked.changed, plan.untested_renames()?))

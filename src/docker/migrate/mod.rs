@@ -140,7 +140,7 @@ impl DaemonTarget {
             false => {
                 if let Some(confirm) = confirm {
                     // Whoever is asked is not refused afterwards.
-                    drop(migration.plan().lock(store, control)?);
+                    drop(migration.plan.lock(store, control)?);
                     confirm(&Planned {
                         migration: &migration,
                         remap: &remap,
@@ -151,7 +151,7 @@ impl DaemonTarget {
                 }
                 if let Some(new) = &new_user {
                     // Only when nothing else stands in the way.
-                    let held = migration.plan().lock(store, control)?;
+                    let held = migration.plan.lock(store, control)?;
                     make_user(new)?;
                     drop(held);
                 }

@@ -34,8 +34,8 @@ use super::idmapped::IdmappedRoot;
 use super::idmapped::exchanged_data::ExchangedData;
 use super::inventory::Inventory;
 use super::remap::Remap;
-use super::steps::{PlannedSteps, StepList};
-use crate::engine::{Plan, Policy, Rule, RunControl, ShiftRequest};
+use super::steps::StepList;
+use crate::engine::{Plan, Rule, RunControl};
 use crate::idmap::Direction;
 use locations::Locations;
 pub(super) use metadata::{config_with_new_paths, hostconfig_with_new_paths};
@@ -44,15 +44,10 @@ pub use shifted_before::{needed_by_revert, shifted_before};
 use survey::Survey;
 use trees::Trees;
 
-fn is_copied(root: Option<&IdmappedRoot>) -> Result<bool, DockerError> {
-    root.map_or(Ok(false), IdmappedRoot::is_copied)
-}
-
 /// A plan, and its facts for people.
 pub struct Migration {
-    request: ShiftRequest,
-    policy: Box<dyn Policy>,
-    steps: PlannedSteps,
+    /// For the engine.
+    pub plan: Plan,
     /// What happens to the containerd image store.
     pub conversion: Option<Conversion>,
     /// What an operator should know of that.
@@ -131,14 +126,15 @@ impl Migration {
         let layout = owners::layout(&survey, &trees);
         set_aside.left_root =
             conclusion::add_last_steps(&mut steps, &survey, layout.traversal_rule())?;
+        let policy = owners::policy(&survey, &steps, layout)?;
+        let root = survey.locations.idmapped.as_ref();
+        let shift = survey.request.shift_request(&survey.remap, trees.paths);
         Ok(Migration {
-            policy: owners::policy(&survey, &steps, layout)?,
-            steps: steps.finish(),
-            request: survey.request.shift_request(&survey.remap, trees.paths),
+            plan: Plan::new(shift, policy, steps.finish()),
             store_summary: conversion::summary(&survey)?,
             root_gid: survey.remap.root.1,
-            is_copied: is_copied(survey.locations.idmapped.as_ref())?,
-            unmounted: (survey.locations.idmapped.as_ref()).map(IdmappedRoot::content),
+            is_copied: root.map_or(Ok(false), IdmappedRoot::is_copied)?,
+            unmounted: root.map(IdmappedRoot::content),
             exchanged: Vec::new(),
             data_root: survey.locations.data_root,
             range_dir: survey.locations.range_dir,
@@ -150,22 +146,18 @@ impl Migration {
         })
     }
 
-    /// A migration that has only these steps.
-    pub(super) fn of_steps(
-        request: &MigrateRequest,
+    /// A migration for which nothing is converted, renamed or marked that an operator should know of.
+    pub(super) fn of_plan(
+        plan: Plan,
         remap: &Remap,
-        (data_root, root): (&Path, Option<&IdmappedRoot>),
+        (data_root, root): (&Path, &IdmappedRoot),
         inventory: Inventory,
-        policy: Box<dyn Policy>,
-        steps: PlannedSteps,
     ) -> Result<Migration, DockerError> {
         Ok(Migration {
-            is_copied: is_copied(root)?,
-            unmounted: root.map(IdmappedRoot::content),
+            plan,
+            is_copied: root.is_copied()?,
+            unmounted: Some(root.content()),
             exchanged: Vec::new(),
-            policy,
-            steps,
-            request: request.shift_request(remap, vec![data_root.to_path_buf()]),
             conversion: None,
             store_summary: None,
             data_root: data_root.to_path_buf(),
@@ -181,20 +173,6 @@ impl Migration {
     /// What of a swarm's services is not seen, for people.
     pub fn services_note(&self) -> Option<String> {
         let services = self.inventory.services.as_ref();
-        services.map(|it| it.note(self.request.direction))
-    }
-
-    /// The plan, for the engine.
-    pub fn plan(&self) -> Plan<'_> {
-        Plan {
-            request: self.request.clone(),
-            step_roots: self.steps.roots.clone(),
-            policy: &*self.policy,
-            steps: self.steps.steps.clone(),
-            steps_before: self.steps.early,
-            on_listed: None,
-            unchanged_since: None,
-            is_of_original: false,
-        }
+        services.map(|it| it.note(self.plan.request.direction))
     }
 }

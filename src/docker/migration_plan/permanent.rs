@@ -13,6 +13,7 @@ use crate::docker::path_owner::is_daemon_name;
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::remap::Remap;
 use crate::docker::steps::{CONTAINERS, MOUNT_POINT, StepList};
+use crate::engine::Plan;
 use crate::idmap::Direction;
 use crate::journal::Step;
 use crate::journal::step::StepPath;
@@ -52,20 +53,14 @@ pub(super) fn prepare(
         steps.write_daemon_json(file, userns_remap)?;
     }
     steps.remove_idmapped_holder(root)?;
-    let layout = Layout::plain(Direction::Into, remap.root);
-    let place = [holder, content];
-    Migration::of_steps(
-        request,
-        remap,
-        (top, Some(root)),
-        inventory,
-        Box::new(MakePermanent {
-            place,
-            layout,
-            since: root.since(None)?,
-        }),
-        steps.finish(),
-    )
+    let policy = MakePermanent {
+        place: [holder, content],
+        layout: Layout::plain(Direction::Into, remap.root),
+        since: root.since(None)?,
+    };
+    let shift = request.shift_request(remap, vec![top.to_path_buf()]);
+    let plan = Plan::new(shift, Box::new(policy), steps.finish());
+    Migration::of_plan(plan, remap, (top, root), inventory)
 }
 
 /// Refuses what has no meaning here, and ranges that are others now.

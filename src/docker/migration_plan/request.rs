@@ -109,24 +109,21 @@ impl MigrateRequest {
     /// For the engine, with the trees that are walked.
     pub(super) fn shift_request(&self, remap: &Remap, trees: Vec<PathBuf>) -> ShiftRequest {
         let options = &self.options;
+        let kind = match options.direction {
+            Direction::Into => RunKind::DockerMigrate,
+            Direction::OutOf => RunKind::DockerRevert,
+        };
+        let walk = WalkOptions {
+            keep_going: options.keep_going,
+            outside_links: options.allow_outside_links,
+            clear_flags: options.clear_flags,
+            ..WalkOptions::default()
+        };
+        let (map, jobs) = (remap.map.clone(), options.jobs);
         ShiftRequest {
-            paths: trees,
-            map: remap.map.clone(),
-            direction: options.direction,
-            jobs: options.jobs,
-            walk: WalkOptions {
-                keep_going: options.keep_going,
-                outside_links: options.allow_outside_links,
-                clear_flags: options.clear_flags,
-                ..WalkOptions::default()
-            },
-            allow_in_use: false,
-            allow_system_path: true,
+            // Of what containers bind, too.
             allow_home: options.allow_home,
-            kind: match options.direction {
-                Direction::Into => RunKind::DockerMigrate,
-                Direction::OutOf => RunKind::DockerRevert,
-            },
+            ..ShiftRequest::of_service(kind, options.direction, map, trees, jobs, walk)
         }
     }
 }

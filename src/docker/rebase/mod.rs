@@ -24,7 +24,7 @@ use super::migration_plan::{config_with_new_paths, hostconfig_with_new_paths};
 use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use super::rootless::recognise;
-use super::steps::{CONTAINERS, PlannedSteps, StepList};
+use super::steps::{CONTAINERS, StepList};
 use super::swarm::SwarmServices;
 use super::{DockerError, Reason, guidance};
 use crate::engine::{Plan, Rule, RunControl, ShiftRequest};
@@ -65,29 +65,20 @@ pub struct RebaseRequest {
 impl RebaseRequest {
     /// For the engine.
     fn shift_request(&self, data_root: PathBuf, map: IdMap) -> ShiftRequest {
-        ShiftRequest {
-            paths: vec![data_root],
-            map,
-            direction: Direction::Into,
-            jobs: self.jobs,
-            walk: WalkOptions {
-                outside_links: self.allow_outside_links,
-                clear_flags: self.clear_flags,
-                ..WalkOptions::default()
-            },
-            allow_in_use: false,
-            allow_system_path: true,
-            allow_home: true,
-            kind: RunKind::DockerRebase,
-        }
+        let walk = WalkOptions {
+            outside_links: self.allow_outside_links,
+            clear_flags: self.clear_flags,
+            ..WalkOptions::default()
+        };
+        let (kind, paths) = (RunKind::DockerRebase, vec![data_root]);
+        ShiftRequest::of_service(kind, Direction::Into, map, paths, self.jobs, walk)
     }
 }
 
 /// A plan, and its facts for people.
 pub struct Rebase {
-    request: ShiftRequest,
-    policy: InRoot,
-    steps: PlannedSteps,
+    /// For the engine.
+    pub plan: Plan,
     /// Where an unused root of the new range was in the way and goes.
     pub set_aside: Option<String>,
     /// The empty root of the old range, where a rollback could not make it again as it was.
@@ -133,14 +124,12 @@ impl Rebase {
         }
         let set_aside = it.rename_entries(&mut steps)?;
         let left_root = it.add_last_steps(&mut steps, &request.known_roots)?;
-        let steps = steps.finish();
+        let policy = InRoot {
+            name: it.from.dir_name().into_bytes(),
+        };
         let left_behind = inventory.left_shifted(&it.from);
         let left_behind = left_behind.filter(|(path, _)| !path.starts_with(&it.root.path));
         Ok(Rebase {
-            policy: InRoot {
-                name: it.from.dir_name().into_bytes(),
-            },
-            steps,
             set_aside,
             left_root,
             shared,
@@ -150,22 +139,12 @@ impl Rebase {
                 .as_ref()
                 .map(SwarmServices::note_of_rebase),
             mounted: inventory.still_mounted(),
-            request: request.shift_request(it.data_root, map),
+            plan: Plan::new(
+                request.shift_request(it.data_root.clone(), map),
+                Box::new(policy),
+                steps.finish(),
+            ),
         })
-    }
-
-    /// The plan, for the engine.
-    pub fn plan(&self) -> Plan<'_> {
-        Plan {
-            request: self.request.clone(),
-            step_roots: self.steps.roots.clone(),
-            policy: &self.policy,
-            steps: self.steps.steps.clone(),
-            steps_before: self.steps.early,
-            on_listed: None,
-            unchanged_since: None,
-            is_of_original: false,
-        }
     }
 }
 

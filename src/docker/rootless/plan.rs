@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
-
 use super::checks::{
     CONVERT, WORDS, check_content, check_drivers, check_store, check_unused, other_daemon,
 };
@@ -17,10 +15,10 @@ use crate::docker::path_owner::is_daemon_name;
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::stamps::stamps_of;
 use crate::docker::steps::CONTAINERS;
-use crate::engine::{Plan, Policy, Report, RunControl, ShiftRequest};
+use crate::engine::{Plan, Report, RunControl};
 use crate::idmap::Direction;
+use crate::journal::Store;
 use crate::journal::record::RunKind;
-use crate::journal::{Step, Store};
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
 use crate::store_move::copied_move::Original;
@@ -54,12 +52,8 @@ pub struct RootlessRequest {
 
 /// A plan, and its facts for people.
 pub struct RootlessMove {
-    pub(super) request: ShiftRequest,
-    pub(super) step_roots: Vec<PathBuf>,
-    pub(super) policy: Layout,
-    pub(super) steps: Vec<Step>,
-    pub(super) steps_before: usize,
-    pub(super) unchanged_since: Option<Timestamp>,
+    /// For the engine.
+    pub plan: Plan,
     /// Names in the docker root that are carried.
     pub carried: Vec<String>,
     /// Where the docker root is, or what it was copied from.
@@ -98,10 +92,10 @@ impl RootlessMove {
             .copy
             .then(|| stamps_of(&plain.path))
             .transpose()?;
-        Ok(RootlessMove {
-            stamps,
-            ..RootlessMove::of_source(request, &plain, &plain)?
-        })
+        let mut planned = RootlessMove::of_source(request, &plain, &plain)?;
+        planned.plan.is_of_original = stamps.is_some();
+        planned.stamps = stamps;
+        Ok(planned)
     }
 
     /// The plan that moves this copy of the plain data-root.
@@ -161,29 +155,26 @@ impl RootlessMove {
         if from.path.join(CONTAINERS).symlink_metadata().is_ok() {
             carried.push(CONTAINERS.to_string());
         }
+        let shift = shift_request(
+            user,
+            (RunKind::DockerToRootless, Direction::Into),
+            vec![from.path.clone()],
+            request.options,
+        );
+        let policy = Layout::new(
+            LAYERS,
+            carried.iter().map(String::as_bytes),
+            OverlayNamespace::User,
+            &steps.rewritten,
+        );
         Ok(RootlessMove {
-            steps_before: steps.early.len(),
-            steps: [steps.early, steps.late].concat(),
-            request: shift_request(
-                user,
-                (RunKind::DockerToRootless, Direction::Into),
-                vec![from.path.clone()],
-                request.options,
-            ),
-            unchanged_since: None,
-            policy: Layout::new(
-                LAYERS,
-                carried.iter().map(String::as_bytes),
-                OverlayNamespace::User,
-                &steps.rewritten,
-            ),
+            to: to.path(),
+            plan: Plan::new(shift, Box::new(policy), steps.finish(vec![to.anchor])),
             carried,
             incompatible: incompatible(&docker_root, &all)?,
             restarted: Vec::new(),
             networks: Vec::new(),
             left_binds: left_binds(&docker_root, &all, &moved)?,
-            to: to.path(),
-            step_roots: vec![to.anchor],
             from: plain.path.clone(),
             inventory,
             left_data,
@@ -231,18 +222,8 @@ impl RootlessMove {
 impl StoreMove for RootlessMove {
     type Error = DockerError;
 
-    fn plan(&self) -> Plan<'_> {
-        let policy: &dyn Policy = &self.policy;
-        Plan {
-            request: self.request.clone(),
-            step_roots: self.step_roots.clone(),
-            policy,
-            steps: self.steps.clone(),
-            steps_before: self.steps_before,
-            on_listed: None,
-            unchanged_since: self.unchanged_since,
-            is_of_original: self.stamps.is_some(),
-        }
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn stamps(&self) -> Option<&Stamps> {

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use super::DockerError;
 use super::data_root::MOVING;
-use crate::engine::Rule;
+use crate::engine::{PlannedSteps, Rule};
 use crate::fs::{PinnedFile, Stat};
 use crate::idmap::IdMap;
 use crate::journal::Step;
@@ -59,16 +59,6 @@ pub(super) struct StepList<'a> {
     /// How many trees the plan walks. The roots of steps are numbered after them.
     trees: usize,
     step_roots: Vec<PathBuf>,
-}
-
-/// All steps of a plan.
-pub(super) struct PlannedSteps {
-    /// In order.
-    pub steps: Vec<Step>,
-    /// How many of them come before the owners change.
-    pub early: usize,
-    /// The directories, beside the trees, in which they are done.
-    pub roots: Vec<PathBuf>,
 }
 
 impl<'a> StepList<'a> {
@@ -126,11 +116,7 @@ impl<'a> StepList<'a> {
 
     /// All of them in order.
     pub fn finish(self) -> PlannedSteps {
-        PlannedSteps {
-            early: self.early.len(),
-            steps: [self.early, self.late].concat(),
-            roots: self.step_roots,
-        }
+        PlannedSteps::new(self.early, self.late, self.step_roots)
     }
 
     fn path(&self, names: &[&str]) -> PathBuf {

@@ -2,16 +2,13 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-
 use super::containers::{Containers, Context};
 use super::places::{OTHER_PLACE, free_name};
 use super::secrets::SecretList;
 use super::steps::{create_database, file_left, rewrite_secrets};
 use super::{TAKEN, containers, layers, places, secrets, volumes};
-use crate::engine::{Plan, Policy, ShiftRequest};
+use crate::engine::Plan;
 use crate::idmap::Direction;
-use crate::journal::Step;
 use crate::journal::record::RunKind;
 use crate::ownership::OverlayNamespace;
 use crate::podman::checks::{check_content, check_directories, check_maps, read_database};
@@ -55,11 +52,8 @@ pub struct TakeRequest {
 
 /// A plan, and its facts for people.
 pub struct StoreTake {
-    request: ShiftRequest,
-    policy: Layout,
-    steps: Vec<Step>,
-    steps_before: usize,
-    unchanged_since: Timestamp,
+    /// For the engine.
+    pub plan: Plan,
     /// Where the store is.
     pub from: PathBuf,
     /// Where it will be.
@@ -135,23 +129,24 @@ impl StoreTake {
         check_was_read(&reading, &from.path)?;
         let left = names.ours.into_iter().chain(names.others);
         let left = left.map(|name| String::from_utf8_lossy(&name).into_owned());
+        // Links that lead elsewhere, and flags, are what a user made: both are refused.
+        let shift = shift_request(
+            user,
+            (RunKind::PodmanRevert, Direction::OutOf),
+            vec![from.path.clone(), to.clone()],
+            MoveOptions::in_place(request.jobs),
+        );
+        let policy = Layout::new(
+            DRIVER,
+            taken.iter().copied(),
+            OverlayNamespace::Trusted,
+            &steps.rewritten,
+        );
         Ok(StoreTake {
-            steps_before: steps.early.len(),
-            steps: [steps.early, steps.late].concat(),
-            // Links that lead elsewhere, and flags, are what a user made: both are refused.
-            request: shift_request(
-                user,
-                (RunKind::PodmanRevert, Direction::OutOf),
-                vec![from.path.clone(), to.clone()],
-                MoveOptions::in_place(request.jobs),
-            ),
-            unchanged_since: reading.since,
-            policy: Layout::new(
-                DRIVER,
-                taken.iter().copied(),
-                OverlayNamespace::Trusted,
-                &steps.rewritten,
-            ),
+            plan: Plan {
+                unchanged_since: Some(reading.since),
+                ..Plan::new(shift, Box::new(policy), steps.finish(Vec::new()))
+            },
             left: left.filter(|name| !taken.contains(&&name[..])).collect(),
             restarted: containers.restarted,
             logged: containers.logged,
@@ -161,21 +156,6 @@ impl StoreTake {
             holds,
             blockers,
         })
-    }
-
-    /// The plan, for the engine.
-    pub fn plan(&self) -> Plan<'_> {
-        let policy: &dyn Policy = &self.policy;
-        Plan {
-            request: self.request.clone(),
-            step_roots: Vec::new(),
-            policy,
-            steps: self.steps.clone(),
-            steps_before: self.steps_before,
-            on_listed: None,
-            unchanged_since: Some(self.unchanged_since),
-            is_of_original: false,
-        }
     }
 }
 

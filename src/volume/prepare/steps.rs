@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::paths::can_be_changed;
-use crate::engine::ShiftRequest;
+use crate::engine::{PlannedSteps, ShiftRequest};
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
 use crate::fs::file_ops::mtime_ns;
@@ -16,8 +16,8 @@ use crate::volume::VolumeError;
 /// Steps, and the directories they are taken in.
 pub(super) struct StepList {
     trees: usize,
-    pub roots: Vec<PathBuf>,
-    pub steps: Vec<Step>,
+    roots: Vec<PathBuf>,
+    steps: Vec<Step>,
 }
 
 impl StepList {
@@ -107,5 +107,10 @@ impl StepList {
         let at = StepPath::new(root, names);
         self.steps.push(Step::MakeDir { at, made });
         Ok(())
+    }
+
+    /// All of them. Owners may change first.
+    pub fn finish(self) -> PlannedSteps {
+        PlannedSteps::new(Vec::new(), self.steps, self.roots)
     }
 }

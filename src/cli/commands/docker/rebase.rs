@@ -37,26 +37,25 @@ pub fn run(args: &RebaseArgs, invocation: &mut Invocation) -> Result<Exit, Failu
     let mut rebase = Rebase::prepare(&request, control).map_err(refused)?;
     let (report, kind) = match args.preview.dry_run {
         true => {
-            let plan = rebase.plan();
-            let mut report = plan.dry_run(&store, output.open_manifest()?, control)?;
+            let mut report = rebase.plan.dry_run(&store, output.open_manifest()?, control)?;
             report.would_refuse.extend(rebase.mounted.take());
             (report, SummaryKind::DryRun)
         }
         false => {
             if let Some(mounted) = rebase.mounted.take() {
                 // Whoever uses it is told first.
-                rebase.plan().lock(&store, control)?;
+                rebase.plan.lock(&store, control)?;
                 return Err(Refusal::from(mounted).into());
             }
             let lines = || {
-                drop(rebase.plan().lock(&store, control)?);
+                drop(rebase.plan.lock(&store, control)?);
                 Ok(effects(&request, &args.execution.store.journal_dir))
             };
             let asked = ask_before(&args.execution, &limits, &monitor, invocation, lines);
             if let Some(exit) = asked? {
                 return Ok(exit);
             }
-            (rebase.plan().execute(&store, control)?, SummaryKind::Shift)
+            (rebase.plan.execute(&store, control)?, SummaryKind::Shift)
         }
     };
     monitor.clear();

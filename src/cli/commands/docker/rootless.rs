@@ -14,7 +14,6 @@ use crate::docker::rootless::plan::{ENGINE, RootlessMove, RootlessRequest};
 use crate::docker::rootless::user_config::UserConfig;
 use crate::idmap::Direction;
 use crate::store_move::copied_move::unfinished_copy;
-use crate::store_move::execute::StoreMove;
 use crate::store_move::request::MoveOptions;
 use crate::store_move::user::RootlessUser;
 
@@ -79,7 +78,7 @@ fn run(
         others: std::mem::take(&mut plan.blockers),
     };
     let move_of = MoveCommand {
-        plan: plan.plan(),
+        plan: &plan.plan,
         blockers,
         copy: &|| plan.copy(&request),
         question: &|copy| question(&plan, &request, copy, &args.undo()),

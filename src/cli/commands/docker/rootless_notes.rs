@@ -12,7 +12,6 @@ use crate::docker::rootless::user_config::UserConfig;
 use crate::engine::Report;
 use crate::idmap::Direction;
 use crate::store_move::copy::PlannedCopy;
-use crate::store_move::execute::StoreMove;
 
 /// What is taken over of a user's.
 const ALL: &str = "images, containers and volumes";
@@ -43,7 +42,7 @@ pub(super) fn question(
         },
         format!(
             "  {} renames and rewrites of files.",
-            plan.plan().steps.len()
+            plan.plan.steps.list.len()
         ),
         format!("  {undo} undoes it until Docker is started."),
     ];

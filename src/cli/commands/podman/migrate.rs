@@ -15,7 +15,6 @@ use crate::podman::plan::{ENGINE, MoveRequest, PodmanMove};
 use crate::store_move::MoveError;
 use crate::store_move::copied_move::unfinished_copy;
 use crate::store_move::copy::PlannedCopy;
-use crate::store_move::execute::StoreMove;
 use crate::store_move::request::MoveOptions;
 use crate::store_move::user::RootlessUser;
 
@@ -39,7 +38,7 @@ pub fn run(args: &PodmanMigrateArgs, invocation: &mut Invocation) -> Result<Exit
         others: std::mem::take(&mut plan.blockers),
     };
     let move_of = MoveCommand {
-        plan: plan.plan(),
+        plan: &plan.plan,
         blockers,
         copy: &|| plan.copy(&request),
         question: &|copy| question((&plan, &request), copy, &args.undo()),
@@ -93,7 +92,7 @@ fn question(
         ),
         format!(
             "  {} renames and rewrites of files.",
-            plan.plan().steps.len()
+            plan.plan.steps.list.len()
         ),
         format!(
             "  {undo} undoes it until {} works with it.",

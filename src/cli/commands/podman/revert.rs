@@ -34,11 +34,11 @@ pub fn run(args: &PodmanRevertArgs, invocation: &mut Invocation) -> Result<Exit,
         others: std::mem::take(&mut plan.blockers),
     };
     let move_of = MoveCommand::<MoveError> {
-        plan: plan.plan(),
+        plan: &plan.plan,
         blockers,
         copy: &|| Ok(None),
         question: &|_| question(&plan, &request, &args.undo()),
-        execute: &|_, store, control| Ok(plan.plan().execute(store, control)?),
+        execute: &|_, store, control| Ok(plan.plan.execute(store, control)?),
         notes: &|report| notes(&plan, &request, report, args.tense()),
         last_note: None,
     };
@@ -74,7 +74,7 @@ fn question(plan: &StoreTake, request: &TakeRequest, undo: &str) -> Vec<String> 
         ),
         format!(
             "  {} renames and rewrites of files.",
-            plan.plan().steps.len()
+            plan.plan.steps.list.len()
         ),
         format!("  {undo} undoes it until root's Podman works with it."),
     ]

@@ -19,6 +19,7 @@ use crate::docker::rootless::metadata::containers;
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
 use crate::docker::rootless::steps::{LAYERS, RootlessSteps};
 use crate::docker::steps::{CONTAINERS, GUARD};
+use crate::engine::Plan;
 use crate::idmap::Direction;
 use crate::journal::record::RunKind;
 use crate::journal::step::StepPath;
@@ -83,27 +84,27 @@ impl RootlessMove {
         let mut blockers: Vec<TransientBlocker> = inventory.still_mounted().into_iter().collect();
         blockers.extend(check_nobody_holds(&user.map, &from.path).err());
         check_was_read(&reading, &from.path)?;
+        let shift = shift_request(
+            user,
+            (RunKind::DockerFromRootless, Direction::OutOf),
+            vec![from.path.clone(), to.clone()],
+            request.options,
+        );
+        let policy = Layout::new(
+            LAYERS,
+            taken.iter().map(String::as_bytes),
+            OverlayNamespace::Trusted,
+            &steps.rewritten,
+        );
         Ok(RootlessMove {
-            steps_before: steps.early.len(),
-            steps: [steps.early, steps.late].concat(),
-            request: shift_request(
-                user,
-                (RunKind::DockerFromRootless, Direction::OutOf),
-                vec![from.path.clone(), to.clone()],
-                request.options,
-            ),
-            unchanged_since: Some(reading.since),
-            policy: Layout::new(
-                LAYERS,
-                taken.iter().map(String::as_bytes),
-                OverlayNamespace::Trusted,
-                &steps.rewritten,
-            ),
+            plan: Plan {
+                unchanged_since: Some(reading.since),
+                ..Plan::new(shift, Box::new(policy), steps.finish(Vec::new()))
+            },
             incompatible: Vec::new(),
             left_binds: Vec::new(),
             restarted: metadata.restarted,
             networks: metadata.networks,
-            step_roots: Vec::new(),
             carried: Vec::new(),
             left_data: (names(&from.path)?.into_iter())
                 .filter(|name| !taken.contains(name))
