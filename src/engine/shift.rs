@@ -5,6 +5,7 @@ use super::control::RunControl;
 use super::crossed_mounts::crossed_mounts;
 use super::dry_run::{DryRun, ManifestOutput};
 use super::listed_run::ListedRun;
+use super::plan::PlannedSteps;
 use super::refusal::Refusal;
 use super::report::Report;
 use super::request::ShiftRequest;
@@ -31,8 +32,8 @@ pub fn shift(
     if !ids_tell {
         let listed = ListedRun {
             request,
-            steps: &[],
-            on_listed: None,
+            steps: &PlannedSteps::default(),
+            on_listed: &|| Ok(()),
             vanished: match request.walk.keep_going {
                 true => Guidance::RollBackAndShiftAgain,
                 false => Guidance::RunAgain,

@@ -22,7 +22,7 @@ use crate::preflight::TransientBlocker;
 use crate::store_move::MoveError;
 use crate::store_move::copied_move::Original;
 use crate::store_move::copy::PlannedCopy;
-use crate::store_move::execute::{self, ExecuteError, StoreMove};
+use crate::store_move::execute::ExecuteError;
 use crate::store_move::layout::Layout;
 use crate::store_move::names::ASIDE;
 use crate::store_move::obstacle::Obstacle;
@@ -30,6 +30,7 @@ use crate::store_move::place::{Source, Target, stat_of};
 use crate::store_move::place_checks::{
     check_is_no_mount_point, check_is_reached, check_places, check_same_filesystem,
 };
+use crate::store_move::planned_move::{self, StoreMove};
 use crate::store_move::request::{MoveOptions, shift_request};
 use crate::store_move::stamps::Stamps;
 use crate::store_move::steps::UNUSED;
@@ -218,7 +219,7 @@ impl PodmanMove {
         let replan = |path: &Path| {
             PodmanMove::of_source(request, &source(&request.storage)?, &source(path)?)
         };
-        execute::execute(self, copy, replan, store, control)
+        planned_move::execute(self, copy, &replan, store, control)
     }
 }
 
@@ -227,6 +228,10 @@ impl StoreMove for PodmanMove {
 
     fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    fn into_plan(self) -> Plan {
+        self.plan
     }
 
     fn stamps(&self) -> Option<&Stamps> {

@@ -3,8 +3,8 @@
 //! 1. [`closed_dir`] is a directory of root's on the filesystem of the new place. There a [`PlannedCopy`] is made, which only
 //!    root enters: a user who renames directories of the home does not lead the copy anywhere else.
 //! 2. The move is planned with the copy as its source, and with the paths of the original in metadata.
-//! 3. [`execute`](super::execute::execute) does what `docker migrate --copy` does: nobody may use the original, nothing of it may change while it is
-//!    copied, and the copy loses its mark as the journal of the move begins.
+//! 3. [`execute_staged`](super::execute::execute_staged) carries it out, as it does `docker migrate --copy`: nobody may use the
+//!    original, nothing of it may change while it is copied, and the copy loses its mark as the journal of the move begins.
 //!
 //! The empty directory of the copy stays: a rollback puts everything back into it.
 

@@ -1,94 +1,134 @@
-//! Carrying out a move of a store, or of a copy of it.
+//! A run for which something is made before it begins: a copy of a store, or what a conversion of images puts into place.
+//!
+//! In order: check, make it, check that nothing changed meanwhile, plan again, run, and remove what the run did not use.
 
-use std::path::Path;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
 
 use super::MoveError;
-use super::copy::PlannedCopy;
 use super::stamps::Stamps;
 use super::unfinished_run::is_surely_ended;
 use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::journal::Store;
-use crate::preflight::TransientBlocker;
 
-/// Why there is no report. Nothing was changed, and no copy is left.
-#[derive(Debug)]
+/// Why there is no report. Nothing was changed, and nothing that was made for the run is left.
+#[derive(Debug, Error)]
 pub enum ExecuteError<E> {
     /// Something is in the way.
+    #[error(transparent)]
     InTheWay(E),
     /// The engine refuses.
-    Refusal(Refusal),
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+    /// The operator did not confirm.
+    #[error("not confirmed")]
+    Declined,
     /// Somebody asked to stop before the run began.
-    Interrupted,
+    #[error("interrupted")]
+    Interrupted {
+        /// A copy was being made.
+        copy: bool,
+    },
 }
 
-impl<E> From<Refusal> for ExecuteError<E> {
-    fn from(refusal: Refusal) -> ExecuteError<E> {
-        ExecuteError::Refusal(refusal)
+impl<E: From<MoveError>> From<MoveError> for ExecuteError<E> {
+    fn from(error: MoveError) -> ExecuteError<E> {
+        ExecuteError::InTheWay(E::from(error))
     }
 }
 
-/// A planned move of a store, or of a copy of one.
-pub trait StoreMove: Sized {
-    /// Why the engine's store is not moved.
+/// What is made for a run before it begins.
+pub trait Staged {
+    /// Why it is not made, or its run not planned.
     type Error: From<MoveError>;
 
-    /// The plan, for the engine.
-    fn plan(&self) -> &Plan;
+    /// Adds what must not change from before it is made until the run begins.
+    ///
+    /// # Errors
+    /// That cannot be read.
+    fn watch(&self, stamps: &mut Stamps) -> Result<(), Self::Error>;
 
-    /// Of the store that is to be copied, before it was read.
-    fn stamps(&self) -> Option<&Stamps>;
+    /// Makes it. What this run itself changes in what is watched, it takes into the stamps.
+    ///
+    /// # Errors
+    /// It cannot be made, or somebody asked to stop: nothing of it is left.
+    fn make(&mut self, stamps: &mut Stamps, control: RunControl<'_>) -> Result<(), Self::Error>;
 
-    /// What keeps it from being done now, the first thing to tell first.
-    fn take_blocker(&mut self) -> Option<TransientBlocker>;
+    /// What was done when it was made, for a message: `it was copied`.
+    fn made_when(&self) -> &'static str;
+
+    /// Plans the run again, with what was made.
+    ///
+    /// # Errors
+    /// What is in the way of that.
+    fn replan(&self, control: RunControl<'_>) -> Result<Plan, ExecuteError<Self::Error>>;
+
+    /// From now on it may be used.
+    ///
+    /// # Errors
+    /// The disk does not have that.
+    fn begin(&self) -> io::Result<()>;
+
+    /// The run did not use it.
+    fn remove(&self);
+
+    /// The first tree of the run.
+    fn tree(&self) -> PathBuf;
+
+    /// A copy is made.
+    fn is_copy(&self) -> bool;
 }
 
-/// Carries out a move. With `copy`, that is made, and `replan` plans the move of it: what the move of the original is refused
-/// for, that one is, too.
+/// Makes what is staged, and carries out the run with it. `planned`: the run as it was planned before that; what that is refused
+/// for, this one is, too. `stamps`: of before the plan.
 ///
 /// # Errors
 /// [`ExecuteError`]
-pub fn execute<M: StoreMove>(
-    planned: &M,
-    copy: Option<&PlannedCopy>,
-    replan: impl FnOnce(&Path) -> Result<M, M::Error>,
+pub fn execute_staged<S: Staged>(
+    planned: &Plan,
+    staged: &mut S,
+    mut stamps: Stamps,
     store: &Store,
     control: RunControl<'_>,
-) -> Result<Report, ExecuteError<M::Error>> {
-    let refused = |error: MoveError| ExecuteError::InTheWay(M::Error::from(error));
-    let (Some(copy), Some(stamps)) = (copy, planned.stamps()) else {
-        return Ok(planned.plan().execute(store, control)?);
-    };
-    let mut stamps = stamps.clone();
-    let held = planned.plan().lock(store, control)?;
-    stamps.check("this run was planned").map_err(refused)?;
-    stamps.add_trees(None, copy.trees()).map_err(refused)?;
-    let copied = copy.make(control, || ());
+) -> Result<Report, ExecuteError<S::Error>> {
+    let held = planned.lock(store, control)?;
+    stamps.check("this run was planned")?;
+    let watched = staged.watch(&mut stamps);
+    watched.map_err(ExecuteError::InTheWay)?;
+    let made = staged.make(&mut stamps, control);
     if control.is_cancelled() {
-        // Asked after it was whole. One that was in the way is not this run's.
-        if copied.is_ok() {
-            copy.remove();
+        // Asked after it was whole. What was in the way is not this run's.
+        if made.is_ok() {
+            staged.remove();
         }
-        return Err(ExecuteError::Interrupted);
+        let copy = staged.is_copy();
+        return Err(ExecuteError::Interrupted { copy });
     }
-    copied.map_err(refused)?;
+    made.map_err(ExecuteError::InTheWay)?;
     drop(held);
-    let path = copy.path();
-    let moved = || {
-        let mut moved = replan(&path).map_err(ExecuteError::InTheWay)?;
-        if let Some(blocker) = moved.take_blocker() {
-            return Err(Refusal::from(blocker).into());
-        }
-        stamps.check("it was copied").map_err(refused)?;
-        let begin = || copy.begin();
-        Ok(moved.plan().execute_made(&begin, store, control)?)
-    };
-    let done = moved();
+    let done = run(staged, &stamps, store, control);
     let is_unused = match &done {
         Ok(report) => report.journal.is_none(),
-        Err(_) => is_surely_ended(store, &path),
+        // A refusal comes before the first change; a run that is not surely over would need what was made for it.
+        Err(_) => is_surely_ended(store, &staged.tree()),
     };
     if is_unused {
-        copy.remove();
+        staged.remove();
     }
     done
+}
+
+/// Plans the run again, and carries it out.
+fn run<S: Staged>(
+    staged: &S,
+    stamps: &Stamps,
+    store: &Store,
+    control: RunControl<'_>,
+) -> Result<Report, ExecuteError<S::Error>> {
+    let plan = staged.replan(control)?;
+    // Last, as what comes next refuses when the engine runs.
+    stamps.check(staged.made_when())?;
+    Ok(plan.execute_made(&|| staged.begin(), store, control)?)
 }

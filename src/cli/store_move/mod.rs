@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::cli::announce::rollback_latest;
 use crate::cli::args::{ExecutionArgs, MigrationArgs, PodmanMoveArgs, PreviewArgs};
-use crate::cli::confirm::ask_before;
+use crate::cli::confirm::{self, ask_before};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::limits::{Limits, interrupted};
 use crate::cli::output::json::Invocation;
@@ -171,9 +171,7 @@ impl<E: ToString> MoveCommand<'_, E> {
                 monitor.clear();
                 match report {
                     Ok(report) => (report, SummaryKind::Shift),
-                    Err(ExecuteError::InTheWay(error)) => return Err(Failure::refused(error)),
-                    Err(ExecuteError::Refusal(refusal)) => return Err(refusal.into()),
-                    Err(ExecuteError::Interrupted) => return Ok(interrupted(invocation, true)),
+                    Err(error) => return not_executed(error, invocation),
                 }
             }
         };
@@ -222,5 +220,21 @@ impl<E: ToString> MoveCommand<'_, E> {
         let mut report = self.plan.dry_run(store, manifest, control)?;
         report.would_refuse.append(&mut self.blockers.others);
         Ok(report)
+    }
+}
+
+/// Tells why there is no report.
+///
+/// # Errors
+/// It was refused, or the operator did not confirm.
+pub fn not_executed<E: ToString>(
+    error: ExecuteError<E>,
+    invocation: &Invocation,
+) -> Result<Exit, Failure> {
+    match error {
+        ExecuteError::InTheWay(error) => Err(Failure::refused(error)),
+        ExecuteError::Refusal(refusal) => Err(refusal.into()),
+        ExecuteError::Declined => Err(confirm::declined()),
+        ExecuteError::Interrupted { copy } => Ok(interrupted(invocation, copy)),
     }
 }

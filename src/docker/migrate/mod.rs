@@ -156,7 +156,7 @@ impl DaemonTarget {
                     drop(held);
                 }
                 let carried = (copy.as_ref(), &migration, stamps);
-                let (report, changed) = execute(request.clone(), carried, &remap, store, control)?;
+                let (report, changed) = execute(&request, carried, &remap, store, control)?;
                 (report, changed, Vec::new())
             }
         };

@@ -23,13 +23,14 @@ use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
 use crate::store_move::copied_move::Original;
 use crate::store_move::copy::PlannedCopy;
-use crate::store_move::execute::{self, ExecuteError, StoreMove};
+use crate::store_move::execute::ExecuteError;
 use crate::store_move::layout::Layout;
 use crate::store_move::obstacle::Obstacle;
 use crate::store_move::place::{Source, Target};
 use crate::store_move::place_checks::{
     check_is_no_mount_point, check_is_reached, check_places, check_same_filesystem,
 };
+use crate::store_move::planned_move::{self, StoreMove};
 use crate::store_move::request::{MoveOptions, shift_request};
 use crate::store_move::stamps::Stamps;
 use crate::store_move::steps::UNUSED;
@@ -215,7 +216,7 @@ impl RootlessMove {
         control: RunControl<'_>,
     ) -> Result<Report, ExecuteError<DockerError>> {
         let replan = |path: &Path| RootlessMove::prepare_copy(request, path);
-        execute::execute(self, copy, replan, store, control)
+        planned_move::execute(self, copy, &replan, store, control)
     }
 }
 
@@ -224,6 +225,10 @@ impl StoreMove for RootlessMove {
 
     fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    fn into_plan(self) -> Plan {
+        self.plan
     }
 
     fn stamps(&self) -> Option<&Stamps> {

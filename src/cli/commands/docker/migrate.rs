@@ -8,7 +8,6 @@ use crate::cli::args::{Immutable, RevertArgs, RollbackArgs};
 use crate::cli::commands::rollback;
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::limits::interrupted;
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
@@ -16,6 +15,7 @@ use crate::cli::output::tell_sentences;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::printable;
 use crate::cli::run_output::RunOutput;
+use crate::cli::store_move::not_executed;
 use crate::docker::conversion_run::conversion_run;
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Planned};
 use crate::docker::migration_plan::PlanOptions;
@@ -46,12 +46,7 @@ pub fn run(command: &MigrationCommand<'_>, invocation: &mut Invocation) -> Resul
     monitor.clear();
     let migrated = match migrated {
         Ok(migrated) => migrated,
-        Err(MigrateError::Docker(error)) => return Err(refused(error)),
-        Err(MigrateError::Refusal(refusal)) => return Err(refusal.into()),
-        Err(MigrateError::Declined) => return Err(confirm::declined()),
-        Err(MigrateError::Interrupted { copy }) => {
-            return Ok(interrupted(invocation, copy));
-        }
+        Err(error) => return not_executed(error, invocation),
     };
     let kind = match args.preview.dry_run {
         true => SummaryKind::DryRun,
