@@ -245,6 +245,7 @@ impl Audit {
                 .push(Finding::error("copy", error.to_string()));
         }
         let of_it = plan
+            .moved
             .incompatible
             .iter()
             .map(|(container, it)| IncompatibleContainer {
@@ -254,11 +255,11 @@ impl Audit {
                 fatal: it.is_fatal,
             });
         self.containers = of_it.collect();
-        let binds = plan.binds.iter().cloned();
+        let binds = plan.moved.binds.iter().cloned();
         self.binds = binds
             .map(|(container, source)| Bind { container, source })
             .collect();
-        let elsewhere = looks_elsewhere(&wanted.user, &plan.to);
+        let elsewhere = looks_elsewhere(&wanted.user, &plan.moved.to);
         self.findings
             .extend(elsewhere.map(|it| Finding::warning("target", it)));
         let notes = plan.notes.iter();
@@ -266,9 +267,11 @@ impl Audit {
             .extend(notes.map(|note| Finding::warning("not the same", note.clone())));
         let mut now: Vec<TransientBlocker> = Vec::new();
         let looked = plan
-            .mounted
+            .moved
+            .blockers
+            .hiding
             .is_none()
-            .then(|| plan.plan.dry_run(journals, None, control));
+            .then(|| plan.moved.plan.dry_run(journals, None, control));
         match looked {
             None => {}
             Some(Err(refusal)) => self
@@ -288,8 +291,8 @@ impl Audit {
                 now.extend(report.would_refuse);
             }
         }
-        now.extend(plan.mounted);
-        now.extend(plan.blockers);
+        now.extend(plan.moved.blockers.hiding);
+        now.extend(plan.moved.blockers.others);
         let would_refuse = now
             .iter()
             .filter(|it| !matches!(it, TransientBlocker::NotRoot { .. }));

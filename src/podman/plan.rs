@@ -18,19 +18,14 @@ use crate::idmap::Direction;
 use crate::journal::Store as Journals;
 use crate::journal::record::RunKind;
 use crate::ownership::OverlayNamespace;
-use crate::preflight::TransientBlocker;
 use crate::store_move::MoveError;
-use crate::store_move::copied_move::Original;
 use crate::store_move::copy::PlannedCopy;
 use crate::store_move::execute::ExecuteError;
 use crate::store_move::layout::Layout;
 use crate::store_move::names::ASIDE;
-use crate::store_move::obstacle::Obstacle;
 use crate::store_move::place::{Source, Target, stat_of};
-use crate::store_move::place_checks::{
-    check_is_no_mount_point, check_is_reached, check_places, check_same_filesystem,
-};
-use crate::store_move::planned_move::{self, StoreMove};
+use crate::store_move::place_checks::{check_places, check_target};
+use crate::store_move::planned_move::{Blockers, CopyRequest, PlannedMove};
 use crate::store_move::request::{MoveOptions, shift_request};
 use crate::store_move::stamps::Stamps;
 use crate::store_move::steps::UNUSED;
@@ -51,36 +46,16 @@ pub struct MoveRequest {
 
 /// A plan, and its facts for people.
 pub struct PodmanMove {
-    /// For the engine.
-    pub plan: Plan,
-    /// Names in the store that are carried.
-    carried: Vec<String>,
-    /// Of the store that is to be copied, before it was read.
-    stamps: Option<Stamps>,
-    /// Where the store is, or what it was copied from.
-    pub from: PathBuf,
-    /// Where it will be.
-    pub to: PathBuf,
-    /// How much is in it.
+    /// What moves of both engines have in common.
+    pub moved: PlannedMove,
+    /// How much is in the store.
     pub holds: Holds,
-    /// What is different about containers there, by their names.
-    pub incompatible: Vec<(String, Obstacle)>,
-    /// Directories and files of the host that containers use: the container's name and the path.
-    pub binds: Vec<(String, PathBuf)>,
     /// What is different about networks and volumes, in words.
     pub notes: Vec<String>,
     /// Networks that the user gets a copy of.
     pub networks: Vec<String>,
-    /// Names in the store that are not Podman's, and stay where they are.
-    pub left: Vec<String>,
-    /// Name of what holds what an unused Podman made in the new place.
-    pub set_aside: Option<String>,
     /// The name that the old database has in the old place.
     pub old_database: Option<String>,
-    /// What keeps it from being done now.
-    pub blockers: Vec<TransientBlocker>,
-    /// The same, and it hides parts of the store: what would be shifted cannot be told.
-    pub mounted: Option<TransientBlocker>,
 }
 
 impl PodmanMove {
@@ -95,8 +70,9 @@ impl PodmanMove {
             .copy
             .then(|| Stamps::of(&plain.path, STOP_PODMAN));
         let mut planned = PodmanMove::of_source(request, &plain, &plain)?;
-        planned.plan.is_of_original = stamps.is_some();
-        planned.stamps = stamps;
+        if let Some(stamps) = stamps {
+            planned.moved.copy_first(stamps);
+        }
         Ok(planned)
     }
 
@@ -111,11 +87,8 @@ impl PodmanMove {
         check_is_rootful(from)?;
         let to = Target::at(&request.target)?;
         check_places(user, (plain, &to), &WORDS)?;
-        match request.options.copy && from.path == plain.path {
-            true => check_is_no_mount_point(&to, &WORDS)?,
-            false => check_same_filesystem(user, (from, &to), &WORDS)?,
-        }
-        check_is_reached(user, &to, &WORDS)?;
+        let is_copied = request.options.copy && from.path == plain.path;
+        check_target(user, (from, &to), is_copied, &WORDS)?;
         let store = Store::at(&from.path);
         check_content(&store)?;
         check_maps(&store)?;
@@ -168,22 +141,27 @@ impl PodmanMove {
             OverlayNamespace::User,
             &steps.rewritten,
         );
-        Ok(PodmanMove {
-            carried: carried.iter().cloned().chain(database).map(text).collect(),
-            stamps: None,
-            holds: store.holds()?,
-            incompatible: [incompatible(&rows.containers, user), networks.incompatible].concat(),
-            binds: binds(&rows.containers, &rewriter.paths),
-            notes: [rows.notes, networks.notes].concat(),
-            networks: missing.into_iter().map(|it| it.name).collect(),
-            left: plain_left(names.others),
-            set_aside: holds_unused.then(|| format!("{ASIDE}{UNUSED}")),
-            old_database: aside,
-            blockers: blockers(&to, user),
-            mounted,
+        let moved = PlannedMove {
+            blockers: Blockers {
+                hiding: mounted,
+                others: blockers(&to, user),
+            },
             to: to.path(),
             plan: Plan::new(shift, Box::new(policy), steps.finish(vec![to.anchor.clone()])),
             from: plain.path.clone(),
+            carried: carried.into_iter().chain(database).map(text).collect(),
+            left: plain_left(names.others),
+            incompatible: [incompatible(&rows.containers, user), networks.incompatible].concat(),
+            binds: binds(&rows.containers, &rewriter.paths),
+            set_aside: holds_unused.then(|| format!("{ASIDE}{UNUSED}")),
+            stamps: None,
+        };
+        Ok(PodmanMove {
+            moved,
+            holds: store.holds()?,
+            notes: [rows.notes, networks.notes].concat(),
+            networks: missing.into_iter().map(|it| it.name).collect(),
+            old_database: aside,
         })
     }
 
@@ -192,17 +170,12 @@ impl PodmanMove {
     /// # Errors
     /// There is no space for it, or no place, or an earlier one is there.
     pub fn copy(&self, request: &MoveRequest) -> Result<Option<PlannedCopy>, MoveError> {
-        if !request.options.copy {
-            return Ok(None);
-        }
-        let original = Original {
-            path: &self.from,
-            names: self.carried.clone(),
+        self.moved.copy(&CopyRequest {
+            user: &request.user,
+            target: &request.target,
             engine: ENGINE,
-            user: &request.user.name,
-            option: "--target",
-        };
-        Ok(Some(original.copy_for(&Target::at(&request.target)?)?))
+            option: WORDS.option,
+        })
     }
 
     /// Carries out the plan; with `copy`, that of a copy, which is made first.
@@ -217,30 +190,10 @@ impl PodmanMove {
         control: RunControl<'_>,
     ) -> Result<Report, ExecuteError<MoveError>> {
         let replan = |path: &Path| {
-            PodmanMove::of_source(request, &source(&request.storage)?, &source(path)?)
+            let plain = source(&request.storage)?;
+            Ok(PodmanMove::of_source(request, &plain, &source(path)?)?.moved)
         };
-        planned_move::execute(self, copy, &replan, store, control)
-    }
-}
-
-impl StoreMove for PodmanMove {
-    type Error = MoveError;
-
-    fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    fn into_plan(self) -> Plan {
-        self.plan
-    }
-
-    fn stamps(&self) -> Option<&Stamps> {
-        self.stamps.as_ref()
-    }
-
-    fn take_blocker(&mut self) -> Option<TransientBlocker> {
-        let other = || (!self.blockers.is_empty()).then(|| self.blockers.remove(0));
-        self.mounted.take().or_else(other)
+        self.moved.execute(copy, &replan, store, control)
     }
 }
 

@@ -9,7 +9,7 @@
 //! - [`request`]: how a store is moved
 //! - [`steps`]: what both engines' plans rename and make; [`move_steps`]: the list of it
 //! - [`copy`]: a copy of a store; [`copied_move`]: where one is made for a move
-//! - [`planned_move`]: a move is carried out; [`execute`]: so is every run for which something is made first
+//! - [`planned_move`]: a plan of either engine's, and how it is carried out; [`execute`]: any run for which something is made first
 //! - `coreutils_cp`, [`top_time`], [`mtime`], [`unfinished_mark`]: what that needs
 //! - [`stamps`]: whether anything was changed meanwhile
 //! - [`unfinished_run`]: runs that have not ended

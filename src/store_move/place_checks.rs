@@ -56,11 +56,29 @@ pub fn check_places(
     Ok(())
 }
 
+/// Refuses a new place into which the store cannot go, or where its user cannot reach it. `is_copied`: a copy is made, where it
+/// can be renamed to its place.
+///
+/// # Errors
+/// Says why, and where else it can go.
+pub fn check_target(
+    user: &RootlessUser,
+    (from, to): (&Source, &Target),
+    is_copied: bool,
+    words: &Labels,
+) -> Result<(), MoveError> {
+    match is_copied {
+        true => check_is_no_mount_point(to, words)?,
+        false => check_same_filesystem(user, (from, to), words)?,
+    }
+    check_is_reached(user, to, words)
+}
+
 /// All is renamed, also what was copied before.
 ///
 /// # Errors
 /// It cannot be.
-pub fn check_same_filesystem(
+fn check_same_filesystem(
     user: &RootlessUser,
     (from, to): (&Source, &Target),
     words: &Labels,
@@ -101,7 +119,7 @@ pub fn check_same_filesystem(
 ///
 /// # Errors
 /// Nothing can.
-pub fn check_is_no_mount_point(to: &Target, words: &Labels) -> Result<(), MoveError> {
+fn check_is_no_mount_point(to: &Target, words: &Labels) -> Result<(), MoveError> {
     if !to.there.is_some_and(|stat| stat.mount_root) {
         return Ok(());
     }
@@ -121,7 +139,7 @@ pub fn check_is_no_mount_point(to: &Target, words: &Labels) -> Result<(), MoveEr
 ///
 /// # Errors
 /// Names the directory that is in the way.
-pub fn check_is_reached(user: &RootlessUser, to: &Target, words: &Labels) -> Result<(), MoveError> {
+fn check_is_reached(user: &RootlessUser, to: &Target, words: &Labels) -> Result<(), MoveError> {
     let gid = Gid::from_raw(user.root.1);
     let groups = CString::new(user.name.as_bytes()).ok();
     let groups = groups.and_then(|name| getgrouplist(&name, gid).ok());

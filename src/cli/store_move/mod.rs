@@ -22,9 +22,9 @@ use crate::cli::output::tense::Tense;
 use crate::cli::run_output::RunOutput;
 use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::journal::Store;
-use crate::preflight::TransientBlocker;
 use crate::store_move::copy::PlannedCopy;
 use crate::store_move::execute::ExecuteError;
+use crate::store_move::planned_move::Blockers;
 use crate::store_move::unfinished_run::unfinished_run;
 
 /// What both engines' commands have in common.
@@ -105,15 +105,6 @@ impl CutShort<'_> {
         let run = unfinished_run(store, self.now).map(Refusal::from);
         run.or_else(|| (self.of_copy)(store)).map(Failure::from)
     }
-}
-
-/// What keeps a move from being done now.
-#[derive(Default)]
-pub struct Blockers {
-    /// It hides what would be done, too.
-    pub hiding: Option<TransientBlocker>,
-    /// Anything else, the first thing to tell first.
-    pub others: Vec<TransientBlocker>,
 }
 
 /// Carries out a move, with the copy that is asked for.

@@ -21,18 +21,13 @@ use crate::journal::Store;
 use crate::journal::record::RunKind;
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
-use crate::store_move::copied_move::Original;
 use crate::store_move::copy::PlannedCopy;
 use crate::store_move::execute::ExecuteError;
 use crate::store_move::layout::Layout;
-use crate::store_move::obstacle::Obstacle;
 use crate::store_move::place::{Source, Target};
-use crate::store_move::place_checks::{
-    check_is_no_mount_point, check_is_reached, check_places, check_same_filesystem,
-};
-use crate::store_move::planned_move::{self, StoreMove};
+use crate::store_move::place_checks::{check_places, check_target};
+use crate::store_move::planned_move::{Blockers, CopyRequest, PlannedMove};
 use crate::store_move::request::{MoveOptions, shift_request};
-use crate::store_move::stamps::Stamps;
 use crate::store_move::steps::UNUSED;
 use crate::store_move::user::RootlessUser;
 
@@ -53,32 +48,14 @@ pub struct RootlessRequest {
 
 /// A plan, and its facts for people.
 pub struct RootlessMove {
-    /// For the engine.
-    pub plan: Plan,
-    /// Names in the docker root that are carried.
-    pub carried: Vec<String>,
-    /// Where the docker root is, or what it was copied from.
-    pub from: PathBuf,
-    /// Where it will be.
-    pub to: PathBuf,
-    /// What is different about containers there, by their names.
-    pub incompatible: Vec<(String, Obstacle)>,
-    /// What containers bind that is not carried: the container's name and the path.
-    pub left_binds: Vec<(String, PathBuf)>,
+    /// What moves of both engines have in common.
+    pub moved: PlannedMove,
     /// Names of containers that start with the daemon. Only of the way back, as the next.
     pub restarted: Vec<String>,
     /// Networks of containers that stay behind.
     pub networks: Vec<String>,
     /// What becomes of volumes whose content is elsewhere.
     pub inventory: Inventory,
-    /// Names in the data-root that are no daemon's, and stay where they are.
-    pub left_data: Vec<String>,
-    /// Name of what holds what an unused daemon made in the new place.
-    pub set_aside: Option<String>,
-    /// What keeps it from being done now.
-    pub blockers: Vec<TransientBlocker>,
-    /// Of the data-root that is to be copied, before it was read.
-    pub(super) stamps: Option<Stamps>,
 }
 
 impl RootlessMove {
@@ -94,8 +71,9 @@ impl RootlessMove {
             .then(|| stamps_of(&plain.path))
             .transpose()?;
         let mut planned = RootlessMove::of_source(request, &plain, &plain)?;
-        planned.plan.is_of_original = stamps.is_some();
-        planned.stamps = stamps;
+        if let Some(stamps) = stamps {
+            planned.moved.copy_first(stamps);
+        }
         Ok(planned)
     }
 
@@ -103,10 +81,7 @@ impl RootlessMove {
     ///
     /// # Errors
     /// As of [`RootlessMove::prepare`].
-    pub fn prepare_copy(
-        request: &RootlessRequest,
-        copy: &Path,
-    ) -> Result<RootlessMove, DockerError> {
+    fn prepare_copy(request: &RootlessRequest, copy: &Path) -> Result<RootlessMove, DockerError> {
         let plain = Source::at(&canonical(&request.data_root)?)?;
         RootlessMove::of_source(request, &plain, &Source::at(copy)?)
     }
@@ -122,11 +97,8 @@ impl RootlessMove {
         let to = Target::at(&request.rootless_root)?;
         check_places(user, (plain, &to), &WORDS)?;
         recognise::check_is_none(&plain.path)?;
-        match request.options.copy && from.path == plain.path {
-            true => check_is_no_mount_point(&to, &WORDS)?,
-            false => check_same_filesystem(user, (from, &to), &WORDS)?,
-        }
-        check_is_reached(user, &to, &WORDS)?;
+        let is_copied = request.options.copy && from.path == plain.path;
+        check_target(user, (from, &to), is_copied, &WORDS)?;
         let docker_root = DockerRoot::at(&from.path);
         check_content(&docker_root)?;
         check_drivers(&docker_root)?;
@@ -168,20 +140,26 @@ impl RootlessMove {
             OverlayNamespace::User,
             &steps.rewritten,
         );
-        Ok(RootlessMove {
+        let moved = PlannedMove {
             to: to.path(),
             plan: Plan::new(shift, Box::new(policy), steps.finish(vec![to.anchor])),
+            from: plain.path.clone(),
             carried,
+            left: left_data,
             incompatible: incompatible(&docker_root, &all)?,
+            binds: left_binds(&docker_root, &all, &moved)?,
+            set_aside: holds_unused.then(|| format!("{ASIDE}{UNUSED}")),
+            blockers: Blockers {
+                hiding: None,
+                others: blockers,
+            },
+            stamps: None,
+        };
+        Ok(RootlessMove {
+            moved,
             restarted: Vec::new(),
             networks: Vec::new(),
-            left_binds: left_binds(&docker_root, &all, &moved)?,
-            from: plain.path.clone(),
             inventory,
-            left_data,
-            set_aside: holds_unused.then(|| format!("{ASIDE}{UNUSED}")),
-            blockers,
-            stamps: None,
         })
     }
 
@@ -190,18 +168,13 @@ impl RootlessMove {
     /// # Errors
     /// There is no space for it, or no place, or an earlier one is there.
     pub fn copy(&self, request: &RootlessRequest) -> Result<Option<PlannedCopy>, DockerError> {
-        if !request.options.copy {
-            return Ok(None);
-        }
-        let original = Original {
-            path: &self.from,
-            names: self.carried.clone(),
+        let copy = CopyRequest {
+            user: &request.user,
+            target: &request.rootless_root,
             engine: ENGINE,
-            user: &request.user.name,
-            option: "--to",
+            option: WORDS.option,
         };
-        let to = Target::at(&request.rootless_root)?;
-        Ok(Some(original.copy_for(&to)?))
+        Ok(self.moved.copy(&copy)?)
     }
 
     /// Carries out the plan; with `copy`, that of a copy, which is made first.
@@ -215,28 +188,8 @@ impl RootlessMove {
         store: &Store,
         control: RunControl<'_>,
     ) -> Result<Report, ExecuteError<DockerError>> {
-        let replan = |path: &Path| RootlessMove::prepare_copy(request, path);
-        planned_move::execute(self, copy, &replan, store, control)
-    }
-}
-
-impl StoreMove for RootlessMove {
-    type Error = DockerError;
-
-    fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    fn into_plan(self) -> Plan {
-        self.plan
-    }
-
-    fn stamps(&self) -> Option<&Stamps> {
-        self.stamps.as_ref()
-    }
-
-    fn take_blocker(&mut self) -> Option<TransientBlocker> {
-        (!self.blockers.is_empty()).then(|| self.blockers.remove(0))
+        let replan = |path: &Path| Ok(RootlessMove::prepare_copy(request, path)?.moved);
+        self.moved.execute(copy, &replan, store, control)
     }
 }
 

@@ -27,6 +27,7 @@ use crate::store_move::MoveError;
 use crate::store_move::layout::Layout;
 use crate::store_move::move_steps::MoveSteps;
 use crate::store_move::names::ASIDE;
+use crate::store_move::planned_move::{Blockers, PlannedMove};
 use crate::store_move::request::{MoveOptions, shift_request};
 use crate::store_move::steps::UNUSED;
 use crate::store_move::untrusted::{begin_reading, check_is_roots, check_was_read};
@@ -52,24 +53,14 @@ pub struct TakeRequest {
 
 /// A plan, and its facts for people.
 pub struct StoreTake {
-    /// For the engine.
-    pub plan: Plan,
-    /// Where the store is.
-    pub from: PathBuf,
-    /// Where it will be.
-    pub to: PathBuf,
-    /// How much is in it.
+    /// What moves of both engines have in common.
+    pub moved: PlannedMove,
+    /// How much is in the store.
     pub holds: Holds,
-    /// Names in it that stay where they are.
-    pub left: Vec<String>,
     /// Names of containers that start when the host does, if `podman-restart.service` is enabled.
     pub restarted: Vec<String>,
     /// Names of containers whose logs are in the journal of the user.
     pub logged: Vec<String>,
-    /// Name of what holds what an unused Podman of root's made.
-    pub set_aside: Option<String>,
-    /// What keeps it from being done now.
-    pub blockers: Vec<TransientBlocker>,
 }
 
 impl StoreTake {
@@ -142,19 +133,29 @@ impl StoreTake {
             OverlayNamespace::Trusted,
             &steps.rewritten,
         );
-        Ok(StoreTake {
+        let moved = PlannedMove {
             plan: Plan {
                 unchanged_since: Some(reading.since),
                 ..Plan::new(shift, Box::new(policy), steps.finish(Vec::new()))
             },
+            carried: taken.iter().map(ToString::to_string).collect(),
             left: left.filter(|name| !taken.contains(&&name[..])).collect(),
-            restarted: containers.restarted,
-            logged: containers.logged,
+            incompatible: Vec::new(),
+            binds: Vec::new(),
             set_aside: (!there.is_empty()).then_some(aside),
             from: from.path,
             to,
+            blockers: Blockers {
+                hiding: None,
+                others: blockers,
+            },
+            stamps: None,
+        };
+        Ok(StoreTake {
+            moved,
             holds,
-            blockers,
+            restarted: containers.restarted,
+            logged: containers.logged,
         })
     }
 }

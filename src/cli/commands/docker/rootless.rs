@@ -7,7 +7,7 @@ use super::rootless_notes::{driver_note, notes, question};
 use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RevertArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
-use crate::cli::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
+use crate::cli::store_move::{CutShort, MoveArgs, MoveCommand};
 use crate::docker::data_root::DockerRoot;
 use crate::docker::migrate::DaemonTarget;
 use crate::docker::rootless::plan::{ENGINE, RootlessMove, RootlessRequest};
@@ -73,12 +73,9 @@ fn run(
         Direction::OutOf => RootlessMove::prepare_revert(&request),
     })?;
     let drivers = DockerRoot::at(now).drivers().map_err(refused)?;
-    let blockers = Blockers {
-        hiding: None,
-        others: std::mem::take(&mut plan.blockers),
-    };
+    let blockers = std::mem::take(&mut plan.moved.blockers);
     let move_of = MoveCommand {
-        plan: &plan.plan,
+        plan: &plan.moved.plan,
         blockers,
         copy: &|| plan.copy(&request),
         question: &|copy| question(&plan, &request, copy, &args.undo()),

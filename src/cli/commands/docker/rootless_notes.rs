@@ -28,8 +28,8 @@ pub(super) fn question(
         format!(
             "Will move {}{} to {}",
             of_copy(copy),
-            path(&plan.from),
-            path(&plan.to)
+            path(&plan.moved.from),
+            path(&plan.moved.to)
         ),
         match request.direction {
             Direction::Into => format!(
@@ -42,7 +42,7 @@ pub(super) fn question(
         },
         format!(
             "  {} renames and rewrites of files.",
-            plan.plan.steps.list.len()
+            plan.moved.plan.steps.list.len()
         ),
         format!("  {undo} undoes it until Docker is started."),
     ];
@@ -68,11 +68,11 @@ pub(super) fn notes(
     let mut notes = Vec::new();
     let (goes, stays, is) = (tense.goes(), tense.stays(), tense.is());
     let what = match request.options.copy {
-        true => format!("A copy of {}", path(&plan.from)),
-        false => path(&plan.from),
+        true => format!("A copy of {}", path(&plan.moved.from)),
+        false => path(&plan.moved.from),
     };
-    notes.push(format!("{what} {goes} to {}.", path(&plan.to)));
-    if let Some(aside) = &plan.set_aside {
+    notes.push(format!("{what} {goes} to {}.", path(&plan.moved.to)));
+    if let Some(aside) = &plan.moved.set_aside {
         notes.push(format!(
             "What an unused daemon had made there {is} kept in it as {aside}."
         ));
@@ -82,10 +82,10 @@ pub(super) fn notes(
     for volume in &plan.inventory.volumes {
         notes.push(format!("Volume {volume}."));
     }
-    for (container, source) in &plan.left_binds {
+    for (container, source) in &plan.moved.binds {
         notes.push(bind_note(container, source, &request.user));
     }
-    for (container, it) in &plan.incompatible {
+    for (container, it) in &plan.moved.incompatible {
         let there = match it.is_fatal {
             true => "It does not start in a rootless daemon:",
             false => "In a rootless daemon,",
@@ -105,20 +105,20 @@ pub(super) fn notes(
 /// What is in the data-root and does not go along.
 fn left_note(plan: &RootlessMove, request: &RootlessRequest, stays: &str) -> Vec<String> {
     let of_name = |name: &String| {
-        let path = path(&plan.from.join(name));
+        let path = path(&plan.moved.from.join(name));
         format!("{path} is not Docker's, and {stays} where it is.")
     };
     match request.direction {
-        Direction::Into => plan.left_data.iter().map(of_name).collect(),
-        Direction::OutOf if plan.left_data.is_empty() => Vec::new(),
+        Direction::Into => plan.moved.left.iter().map(of_name).collect(),
+        Direction::OutOf if plan.moved.left.is_empty() => Vec::new(),
         Direction::OutOf => {
             let (uid, gid) = request.user.root;
-            let top = shell_word(&plan.from);
-            let names = plan.left_data.join(", ");
+            let top = shell_word(&plan.moved.from);
+            let names = plan.moved.left.join(", ");
             vec![format!(
                 "{names}: {stays} in {}, where only root can enter. `chown {uid}:{gid} {top} && chmod 710 {top}` gives it back \
                  to {}.",
-                path(&plan.from),
+                path(&plan.moved.from),
                 request.user.name
             )]
         }
@@ -186,13 +186,14 @@ fn next(plan: &RootlessMove, (request, config): (&RootlessRequest, &UserConfig))
     }
     let user = &request.user.name;
     let looks_in = config.data_root(&request.user);
-    let is_found = looks_in == plan.to || looks_in.canonicalize().is_ok_and(|it| it == plan.to);
+    let is_found =
+        looks_in == plan.moved.to || looks_in.canonicalize().is_ok_and(|it| it == plan.moved.to);
     let first = match is_found {
         true => String::new(),
         false => format!(
             "The daemon of {user} looks in {}. First set \"data-root\": {} in {}. ",
             path(&looks_in),
-            serde_json::Value::from(plan.to.to_string_lossy()),
+            serde_json::Value::from(plan.moved.to.to_string_lossy()),
             path(&config.path)
         ),
     };

@@ -8,7 +8,7 @@ use crate::cli::output::tense::Tense;
 use crate::cli::output::text::path;
 use crate::cli::store_move::bind_note::bind_note;
 use crate::cli::store_move::copy_notes;
-use crate::cli::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
+use crate::cli::store_move::{CutShort, MoveArgs, MoveCommand};
 use crate::engine::Report;
 use crate::podman::config::{StorageConf, looks_elsewhere, rootless_store};
 use crate::podman::plan::{ENGINE, MoveRequest, PodmanMove};
@@ -33,12 +33,9 @@ pub fn run(args: &PodmanMigrateArgs, invocation: &mut Invocation) -> Result<Exit
     };
     let args = MoveArgs::from(&args.both);
     let mut plan = cut_short.prepared(&args, invocation, || PodmanMove::prepare(&request))?;
-    let blockers = Blockers {
-        hiding: plan.mounted.take(),
-        others: std::mem::take(&mut plan.blockers),
-    };
+    let blockers = std::mem::take(&mut plan.moved.blockers);
     let move_of = MoveCommand {
-        plan: &plan.plan,
+        plan: &plan.moved.plan,
         blockers,
         copy: &|| plan.copy(&request),
         question: &|copy| question((&plan, &request), copy, &args.undo()),
@@ -82,8 +79,8 @@ fn question(
     let mut lines = vec![
         format!(
             "Will move {of_copy}{} to {}",
-            path(&plan.from),
-            path(&plan.to)
+            path(&plan.moved.from),
+            path(&plan.moved.to)
         ),
         format!("  It has {}.", plan.holds),
         format!(
@@ -92,7 +89,7 @@ fn question(
         ),
         format!(
             "  {} renames and rewrites of files.",
-            plan.plan.steps.list.len()
+            plan.moved.plan.steps.list.len()
         ),
         format!(
             "  {undo} undoes it until {} works with it.",
@@ -111,12 +108,12 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, tense: Tense
     let user = &request.user.name;
     let (goes, stays, is) = (tense.goes(), tense.stays(), tense.is());
     let what = match request.options.copy {
-        true => format!("A copy of {}", path(&plan.from)),
-        false => path(&plan.from),
+        true => format!("A copy of {}", path(&plan.moved.from)),
+        false => path(&plan.moved.from),
     };
     let mut notes = vec![format!(
         "{what} {goes} to {}: {}.",
-        path(&plan.to),
+        path(&plan.moved.to),
         plan.holds
     )];
     // That of a copy is in the directory that a rollback needs.
@@ -124,18 +121,18 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, tense: Tense
     notes.extend(old.map(|name| {
         format!(
             "The old database {stays} as {}, for a rollback. Remove it when nothing is missing.",
-            path(&plan.from.join(name))
+            path(&plan.moved.from.join(name))
         )
     }));
     notes.extend(
-        plan.set_aside.as_ref().map(|aside| {
+        plan.moved.set_aside.as_ref().map(|aside| {
             format!("What an unused Podman had made there {is} kept in it as {aside}.")
         }),
     );
-    for name in &plan.left {
+    for name in &plan.moved.left {
         notes.push(format!(
             "{} is not Podman's, and {stays} where it is.",
-            path(&plan.from.join(name))
+            path(&plan.moved.from.join(name))
         ));
     }
     if !plan.networks.is_empty() {
@@ -146,10 +143,10 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, tense: Tense
         ));
     }
     notes.extend(plan.notes.iter().map(|note| format!("{note}.")));
-    for (container, source) in &plan.binds {
+    for (container, source) in &plan.moved.binds {
         notes.push(bind_note(container, source, &request.user));
     }
-    for (container, it) in &plan.incompatible {
+    for (container, it) in &plan.moved.incompatible {
         let there = match it.is_fatal {
             true => "It does not start there as it is:",
             false => "There,",
@@ -159,7 +156,7 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, tense: Tense
             it.what, it.help
         ));
     }
-    notes.extend(looks_elsewhere(&request.user, &plan.to).map(|it| it + "."));
+    notes.extend(looks_elsewhere(&request.user, &plan.moved.to).map(|it| it + "."));
     if tense == Tense::Done {
         notes.push(format!(
             "Now {user} works with it: `podman ps --all`, run as {user} in a session of its own (not through su or sudo). Move \

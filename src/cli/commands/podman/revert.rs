@@ -7,7 +7,7 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::tense::Tense;
 use crate::cli::output::text::{path, shell_word};
 use crate::cli::store_move::trust_note::trust;
-use crate::cli::store_move::{Blockers, CutShort, MoveArgs, MoveCommand};
+use crate::cli::store_move::{CutShort, MoveArgs, MoveCommand};
 use crate::engine::Report;
 use crate::podman::config::{StorageConf, rootless_store};
 use crate::podman::revert::plan::{StoreTake, TakeRequest};
@@ -29,16 +29,13 @@ pub fn run(args: &PodmanRevertArgs, invocation: &mut Invocation) -> Result<Exit,
     };
     let args = MoveArgs::from(&args.both);
     let mut plan = cut_short.prepared(&args, invocation, || StoreTake::prepare(&request))?;
-    let blockers = Blockers {
-        hiding: None,
-        others: std::mem::take(&mut plan.blockers),
-    };
+    let blockers = std::mem::take(&mut plan.moved.blockers);
     let move_of = MoveCommand::<MoveError> {
-        plan: &plan.plan,
+        plan: &plan.moved.plan,
         blockers,
         copy: &|| Ok(None),
         question: &|_| question(&plan, &request, &args.undo()),
-        execute: &|_, store, control| Ok(plan.plan.execute(store, control)?),
+        execute: &|_, store, control| Ok(plan.moved.plan.execute(store, control)?),
         notes: &|report| notes(&plan, &request, report, args.tense()),
         last_note: None,
     };
@@ -65,7 +62,11 @@ fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, MoveError> {
 fn question(plan: &StoreTake, request: &TakeRequest, undo: &str) -> Vec<String> {
     let user = &request.user;
     vec![
-        format!("Will move {} to {}", path(&plan.from), path(&plan.to)),
+        format!(
+            "Will move {} to {}",
+            path(&plan.moved.from),
+            path(&plan.moved.to)
+        ),
         format!("  It has {}.", plan.holds),
         format!(
             "  What belongs to uid {} becomes root's. {}",
@@ -74,7 +75,7 @@ fn question(plan: &StoreTake, request: &TakeRequest, undo: &str) -> Vec<String> 
         ),
         format!(
             "  {} renames and rewrites of files.",
-            plan.plan.steps.list.len()
+            plan.moved.plan.steps.list.len()
         ),
         format!("  {undo} undoes it until root's Podman works with it."),
     ]
@@ -90,21 +91,21 @@ fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, tense: Tense)
     let (goes, stays, is) = (tense.goes(), tense.stays(), tense.is());
     let mut notes = vec![format!(
         "{} {goes} to {}: {}.",
-        path(&plan.from),
-        path(&plan.to),
+        path(&plan.moved.from),
+        path(&plan.moved.to),
         plan.holds
     )];
-    notes.extend(plan.set_aside.as_ref().map(|aside| {
+    notes.extend(plan.moved.set_aside.as_ref().map(|aside| {
         format!("What an unused Podman of root's had made there {is} kept in it as {aside}.")
     }));
-    if !plan.left.is_empty() {
-        let top = shell_word(&plan.from);
+    if !plan.moved.left.is_empty() {
+        let top = shell_word(&plan.moved.from);
         notes.push(format!(
             "{}: {stays} in {}, where only root can enter. Networks are not taken over: `podman network create` makes them again. \
              `chown {uid}:{gid} {top}` gives the rest back to {user}, with names of volumes that are empty then: `podman volume rm \
              --all`, run as {user}, removes those.",
-            plan.left.join(", "),
-            path(&plan.from)
+            plan.moved.left.join(", "),
+            path(&plan.moved.from)
         ));
     }
     if !plan.restarted.is_empty() {

@@ -29,6 +29,7 @@ use crate::preflight::transient::check_nobody_holds;
 use crate::store_move::layout::Layout;
 use crate::store_move::move_steps::LeftBehind;
 use crate::store_move::place::Source;
+use crate::store_move::planned_move::{Blockers, PlannedMove};
 use crate::store_move::request::shift_request;
 use crate::store_move::steps::UNUSED;
 use crate::store_move::untrusted::{begin_reading, check_is_roots, check_was_read};
@@ -96,25 +97,31 @@ impl RootlessMove {
             OverlayNamespace::Trusted,
             &steps.rewritten,
         );
-        Ok(RootlessMove {
+        let moved = PlannedMove {
             plan: Plan {
                 unchanged_since: Some(reading.since),
                 ..Plan::new(shift, Box::new(policy), steps.finish(Vec::new()))
             },
-            incompatible: Vec::new(),
-            left_binds: Vec::new(),
-            restarted: metadata.restarted,
-            networks: metadata.networks,
-            carried: Vec::new(),
-            left_data: (names(&from.path)?.into_iter())
+            left: (names(&from.path)?.into_iter())
                 .filter(|name| !taken.contains(name))
                 .collect(),
+            carried: taken,
+            incompatible: Vec::new(),
+            binds: Vec::new(),
             set_aside: (!unused.is_empty()).then_some(aside),
             from: from.path,
             to,
-            inventory,
-            blockers,
+            blockers: Blockers {
+                hiding: None,
+                others: blockers,
+            },
             stamps: None,
+        };
+        Ok(RootlessMove {
+            moved,
+            restarted: metadata.restarted,
+            networks: metadata.networks,
+            inventory,
         })
     }
 }
