@@ -38,7 +38,7 @@ pub static LONG: LazyLock<String> = LazyLock::new(|| {
         ),
         (
             "Formats",
-            format!("journals and manifests 1 to {RECORD_FORMAT}, JSON {JSON_FORMAT}"),
+            format!("journals and manifests {RECORD_FORMAT}, JSON {JSON_FORMAT}"),
         ),
         (
             "Docker",
@@ -107,8 +107,8 @@ fn libc() -> &'static str {
 /// The oldest and the latest of each kind of file that is read; the latest is what is written.
 fn formats() -> Value {
     json!({
-        "journal": {"oldest": 1, "latest": RECORD_FORMAT},
-        "manifest": {"oldest": 1, "latest": RECORD_FORMAT},
+        "journal": {"oldest": RECORD_FORMAT, "latest": RECORD_FORMAT},
+        "manifest": {"oldest": RECORD_FORMAT, "latest": RECORD_FORMAT},
         "json": {"oldest": JSON_FORMAT, "latest": JSON_FORMAT},
     })
 }

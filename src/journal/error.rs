@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::frame;
 use super::id::DEFAULT_PLACE;
 use super::line_error::LineError;
-use super::record;
+use super::record::NewerFormat;
 use super::safe_path;
 use super::state::JournalState;
 use crate::fs::escape::{escaped, one_line, shell_word};
@@ -39,17 +39,12 @@ pub enum JournalError {
         reason: String,
     },
     /// Written by a later version.
-    #[error(
-        "{path}: is in format {format}; this idshift reads format {known}. Use the version that wrote it ({tool}) or a later one",
-        path = escaped(path), known = record::FORMAT
-    )]
+    #[error("{path}: {newer}", path = escaped(path))]
     Newer {
         /// The journal file.
         path: PathBuf,
         /// Its format.
-        format: u64,
-        /// Who wrote it.
-        tool: String,
+        newer: NewerFormat,
     },
     /// A frame is damaged.
     #[error(

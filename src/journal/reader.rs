@@ -12,7 +12,7 @@ use super::file::{FrameLocation, Journal, Outline, Overview};
 use super::file_version::FileVersion;
 use super::frame::NextFrame;
 use super::line_error::LineError;
-use super::record::{self, Header, Mark, MarkLine};
+use super::record::{Header, Mark, MarkLine};
 use super::safe_path::{self, Distrust};
 use super::state::JournalState;
 use super::step::Step;
@@ -69,8 +69,7 @@ impl Journal {
     }
 
     /// The entry of `journal list`: from the header, the frame heads and the last frame, if that is
-    /// a mark with counts; else the whole journal is read. Damage between the heads is not
-    /// detected.
+    /// a mark; else the whole journal is read. Damage between the heads is not detected.
     pub fn overview(path: &Path) -> Result<Overview, JournalError> {
         let mut reading = FrameReader::begin(path)?;
         if reading.next_frame()?
@@ -246,19 +245,6 @@ impl<'a> FrameReader<'a> {
                 reason: reason.into(),
             },
             _ => self.damaged(number, reason),
-        }
-    }
-
-    /// Checks the version before the rest, which a later version may have changed.
-    fn check_format(&self, text: &[u8]) -> Result<(), JournalError> {
-        let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
-        match value["format"].as_u64() {
-            Some(format) if format > u64::from(record::FORMAT) => Err(JournalError::Newer {
-                path: self.path.to_path_buf(),
-                format,
-                tool: value["tool"].as_str().unwrap_or("unknown").to_string(),
-            }),
-            _ => Ok(()),
         }
     }
 

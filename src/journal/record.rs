@@ -1,6 +1,7 @@
 //! The JSON lines of a journal. `docs/formats.md` describes them for people.
 
 mod dir_line;
+mod format;
 mod header;
 mod run_kind;
 
@@ -8,15 +9,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::dir_line::{DirLine, Entry};
+pub use self::format::{FORMAT, NewerFormat, check_format};
 pub use self::header::{Allowed, CrossedMount, Header, WalkOptions};
 pub use self::run_kind::RunKind;
 use super::line_error::LineError;
 use super::step::Step;
 use super::transition::Transition;
 use crate::ownership::{Change, FileType, Flags, Ownership};
-
-/// The format of journals and manifests.
-pub const FORMAT: u32 = 1;
 
 /// A kind of change, defined once in a frame. Later lines refer to it by its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::FrameReader;
 use crate::journal::error::JournalError;
 use crate::journal::line_error::LineError;
-use crate::journal::record::{DirLine, Header, MarkLine, Record, split_lines};
+use crate::journal::record::{DirLine, Header, MarkLine, Record, check_format, split_lines};
 use crate::journal::step::Step;
 
 /// What the lines of one frame must agree on.
@@ -56,7 +56,10 @@ impl FrameReader<'_> {
         let mut header = self.header.as_ref();
         for text in split_lines(lines) {
             if number == 0 && header.is_none() {
-                self.check_format(text)?;
+                check_format(text).map_err(|newer| JournalError::Newer {
+                    path: self.path.to_path_buf(),
+                    newer,
+                })?;
             }
             let roots = header.map_or(0, |header| header.roots.len());
             let line = Record::parse(text).map_err(|reason| self.wrong(number, reason))?;

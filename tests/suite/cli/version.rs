@@ -30,7 +30,10 @@ fn people_and_programs_are_told_the_same() {
     let mut said = vec![
         format!("idshift {}", env!("CARGO_PKG_VERSION")),
         format!("Linux {}", json["kernel"]["least"].as_str().unwrap()),
-        format!("1 to {}", json["formats"]["journal"]["latest"]),
+        format!(
+            "journals and manifests {},",
+            json["formats"]["journal"]["latest"]
+        ),
     ];
     let drivers = json["storage_drivers"].as_object().unwrap();
     for engine in drivers.keys() {

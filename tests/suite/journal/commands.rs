@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::journal::{frame, frames, journalled, lines};
+use crate::support::journal::{frames, journalled};
 use crate::support::{Idshift, Kind, MAP, TestFs, output, tree};
 use serde_json::Value;
 
@@ -177,27 +177,4 @@ fn a_list_is_right_about_journals_of_every_kind() {
         damaged["error"].as_str().unwrap().contains("is damaged"),
         "{damaged}"
     );
-    // One of a version that did not count is read to its end.
-    let older: Vec<u8> = frames
-        .iter()
-        .zip(0..)
-        .flat_map(|(one, n)| {
-            let text = lines(&it.bytes[one.clone()]);
-            let text: Vec<String> = text.lines().map(without_counts).collect();
-            frame(n, &format!("{}\n", text.join("\n")))
-        })
-        .collect();
-    let (older, code) = listed(&older);
-    assert_eq!((&older["inodes"], code), (&inodes.into(), Some(0)));
-    assert_eq!(older["state"], "finished");
-}
-
-/// A line as it was before turns said what a journal names.
-fn without_counts(line: &str) -> String {
-    let mut value: Value = serde_json::from_str(line).unwrap();
-    if value["kind"] == "mark" {
-        let members = value.as_object_mut().unwrap();
-        assert!(members.remove("inodes").is_some() && members.remove("steps").is_some());
-    }
-    value.to_string()
 }

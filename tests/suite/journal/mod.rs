@@ -1,10 +1,10 @@
 mod commands;
 mod damaged;
 mod format;
+mod golden_records;
 mod ids;
 mod missing_trees;
 mod names;
-mod old_formats;
 mod prune;
 mod rollback;
 mod rollback_in_turn;

@@ -128,6 +128,22 @@ impl TestFs {
         fs
     }
 
+    /// The ext4 of this image, mounted on a directory of the host. No other test sees it there.
+    pub fn of_image(image: &[u8], at: &Path) -> TestFs {
+        need_root();
+        isolate();
+        let fs = TestFs {
+            kind: Kind::Ext4,
+            place: tempfile::tempdir().expect("a directory"),
+            device: None,
+        };
+        std::os::unix::fs::symlink(at, fs.place.path().join("mnt")).expect("a symlink");
+        std::fs::write(fs.image(), image).expect("an image file");
+        let args = ["-o".as_ref(), "loop".as_ref(), &*fs.image(), at];
+        sh("mount", args);
+        fs
+    }
+
     /// Its top directory.
     pub fn path(&self) -> PathBuf {
         let path = self.place.path().join("mnt");
