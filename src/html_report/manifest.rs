@@ -23,11 +23,7 @@ pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
             ManifestLine::Header(line) => header = Some(*line),
             ManifestLine::Change(change) => {
                 let Some(header) = &header else { continue };
-                let bytes = change
-                    .path
-                    .bytes()
-                    .map_err(|error| ReportError::bad(path, error.to_string()))?;
-                let (root, below) = split(&header.roots, &bytes);
+                let (root, below) = split(&header.roots, &change.path.0);
                 let mut names: Vec<&[u8]> = below.split(|byte| *byte == b'/').collect();
                 // The last one is the inode itself.
                 names.pop();
@@ -39,12 +35,8 @@ pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
                 steps.push(vec![one_line(&step.describe(roots.unwrap_or_default()))]);
             }
             ManifestLine::Note(note) => {
-                let bytes = note
-                    .path
-                    .bytes()
-                    .map_err(|error| ReportError::bad(path, error.to_string()))?;
-                let row = [shown(&bytes), one_line(&note.note), one_line(&note.reason)];
-                problems.push(row.to_vec());
+                let path = shown(&note.path.0);
+                problems.push(vec![path, one_line(&note.note), one_line(&note.reason)]);
             }
             ManifestLine::Summary(line) => summary = Some(line),
         }

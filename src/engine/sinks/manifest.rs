@@ -12,8 +12,9 @@ use crate::engine::context::WalkContext;
 use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::DirPath;
 use crate::guidance::Guidance;
-use crate::journal::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
-use crate::journal::{Transition, name};
+use crate::journal::Transition;
+use crate::journal::manifest::{ManifestLine, ManifestWriter, NoteLine};
+use crate::journal::name::{self, Name};
 
 /// Writes what would change into a manifest that all threads share; without one it only counts.
 pub struct ManifestSink<'a> {
@@ -117,9 +118,8 @@ impl<'a> ManifestSink<'a> {
             }
             _ => {
                 let path = walk.path(dir, name);
-                let path = LinePath::new(path.as_os_str().as_encoded_bytes());
-                let line = serde_json::to_vec(&path).unwrap_or_default();
-                self.lines.extend_from_slice(&line[1..line.len() - 1]);
+                self.lines.extend_from_slice(b"\"path\":");
+                name::write_json(&mut self.lines, path.as_os_str().as_encoded_bytes());
             }
         }
     }
@@ -209,7 +209,7 @@ impl Sink for ManifestSink<'_> {
             ProblemKind::Conflict => "conflict",
         };
         self.line(&ManifestLine::Note(NoteLine {
-            path: LinePath::new(problem.path.as_os_str().as_encoded_bytes()),
+            path: Name::from(&*problem.path),
             links,
             note: note.into(),
             reason: problem.reason.clone(),
@@ -218,7 +218,7 @@ impl Sink for ManifestSink<'_> {
 
     fn mount(&mut self, path: &Path) {
         self.line(&ManifestLine::Note(NoteLine {
-            path: LinePath::new(path.as_os_str().as_encoded_bytes()),
+            path: Name::from(path),
             links: None,
             note: "mount".into(),
             reason: format!("is a mount point; {}", Guidance::CrossMounts),

@@ -127,7 +127,6 @@ fn of_manifest(path: &Path) -> Result<Side, ReportError> {
         kind: "a manifest",
         ..Side::default()
     };
-    let bad = |error: base64::DecodeError| ReportError::bad(path, error.to_string());
     let (mut roots, mut is_whole) = (Vec::new(), false);
     for line in manifest::lines(path)? {
         match line?.1 {
@@ -150,13 +149,13 @@ fn of_manifest(path: &Path) -> Result<Side, ReportError> {
                     },
                     held: change.flags,
                 };
-                let path = change.path.bytes().map_err(bad)?;
+                let path = change.path.0;
                 let linked = change.links.map(|links| (path.clone(), links));
                 side.linked.extend(linked);
                 side.add(path, State::Change(transition));
             }
             ManifestLine::Note(note) => {
-                let path = note.path.bytes().map_err(bad)?;
+                let path = note.path.0;
                 let linked = note.links.map(|links| (path.clone(), links));
                 side.linked.extend(linked);
                 side.add(path, State::Left(note.note, note.reason));

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::fs::escape::escaped;
 use crate::guidance::Guidance;
 use crate::journal::private_file::PrivateFileError;
-use crate::journal::record::FORMAT;
+use crate::journal::record::NewerFormat;
 
 /// Why a manifest cannot be used.
 #[derive(Debug, Error)]
@@ -70,8 +70,8 @@ pub enum ManifestLineError {
     #[error("the file is empty")]
     Empty,
     /// Written by a later version.
-    #[error("is in format {0}, this idshift reads format {FORMAT}")]
-    Newer(u64),
+    #[error(transparent)]
+    Newer(#[from] NewerFormat),
     /// It is no JSON, or its fields are not those of its kind.
     #[error(transparent)]
     Json(serde_json::Error),
@@ -87,9 +87,6 @@ pub enum ManifestLineError {
     /// No path and no file in a step is so long.
     #[error("the line is too long to be one of a manifest")]
     TooLong,
-    /// `path_b64` is no base64.
-    #[error(transparent)]
-    Base64(#[from] base64::DecodeError),
     /// A path that the header does not name a tree for.
     #[error("its path is not below a root of the manifest")]
     OutsideRoots,

@@ -1,12 +1,11 @@
 //! The lines of a manifest. `docs/formats.md` describes them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::fs::Identity;
 use crate::idmap::{Direction, IdMap};
+use crate::journal::name::Name;
 use crate::journal::record::WalkOptions;
 use crate::journal::root_line::RootLine;
 use crate::journal::step::Step;
@@ -33,44 +32,11 @@ pub struct ManifestHeader {
     pub walk: WalkOptions,
 }
 
-/// The path of a line: `path`, or `path_b64` where it is not UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LinePath {
-    /// UTF-8.
-    #[serde(rename = "path")]
-    Text(String),
-    /// Base64 of the bytes.
-    #[serde(rename = "path_b64")]
-    Bytes(String),
-}
-
-impl LinePath {
-    /// For these bytes.
-    pub fn new(bytes: &[u8]) -> LinePath {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => LinePath::Text(text.to_string()),
-            Err(_) => LinePath::Bytes(BASE64.encode(bytes)),
-        }
-    }
-
-    /// The bytes.
-    ///
-    /// # Errors
-    /// It is no base64.
-    pub fn bytes(&self) -> Result<Vec<u8>, base64::DecodeError> {
-        match self {
-            LinePath::Text(text) => Ok(text.as_bytes().to_vec()),
-            LinePath::Bytes(text) => BASE64.decode(text),
-        }
-    }
-}
-
 /// An inode that would change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeLine {
     /// Absolute path.
-    #[serde(flatten)]
-    pub path: LinePath,
+    pub path: Name,
     /// Kind of inode.
     #[serde(rename = "type")]
     pub file_type: FileType,
@@ -93,8 +59,7 @@ pub struct ChangeLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoteLine {
     /// Absolute path.
-    #[serde(flatten)]
-    pub path: LinePath,
+    pub path: Name,
     /// Its hard links, where it has more than one; the others are not listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub links: Option<u32>,

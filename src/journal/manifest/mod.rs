@@ -12,7 +12,7 @@ pub mod writer;
 use std::path::Path;
 
 pub use error::ManifestError;
-pub use line::{ChangeLine, LinePath, ManifestHeader, ManifestLine, NoteLine, SummaryLine};
+pub use line::{ChangeLine, ManifestHeader, ManifestLine, NoteLine, SummaryLine};
 pub use reader::{Manifest, lines};
 pub use writer::ManifestWriter;
 

@@ -8,7 +8,7 @@ use super::is_compressed;
 use super::line::{ChangeLine, ManifestHeader, ManifestLine};
 use crate::journal::file_version::FileVersion;
 use crate::journal::name::Name;
-use crate::journal::record::FORMAT;
+use crate::journal::record::check_format;
 use crate::journal::root_line::RootLine;
 use crate::journal::safe_path::{self, Distrust};
 
@@ -96,9 +96,8 @@ impl Manifest {
             line,
             reason,
         };
-        let path = change.path.bytes().map_err(|error| bad(error.into()))?;
         let below = |root: &RootLine| {
-            let rest = path.strip_prefix(&root.path.0[..])?;
+            let rest = change.path.0.strip_prefix(&root.path.0[..])?;
             match rest.split_first() {
                 None => Some(Vec::new()),
                 Some((b'/', rest)) => Some(
@@ -231,7 +230,7 @@ impl Lines {
         }
         let is_first = self.number == 1;
         if is_first {
-            check_format(text).map_err(bad)?;
+            check_format(text).map_err(|newer| bad(newer.into()))?;
         }
         let line = serde_json::from_slice(text).map_err(|error| match error.is_eof() {
             true => ManifestError::CutOff {
@@ -246,14 +245,5 @@ impl Lines {
         }
         self.is_over = matches!(line, ManifestLine::Summary(_));
         Ok(line)
-    }
-}
-
-/// Checks the version before the rest, which a later version may have changed.
-fn check_format(text: &[u8]) -> Result<(), ManifestLineError> {
-    let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
-    match value["format"].as_u64() {
-        Some(format) if format > u64::from(FORMAT) => Err(ManifestLineError::Newer(format)),
-        _ => Ok(()),
     }
 }

@@ -28,14 +28,14 @@ KINDS = {
 
 
 def as_text(key, data):
-    """`key` with the text, or `key_b64` where the bytes are not plain text."""
+    """`key` with the text, or with `{"b64": …}` where the bytes are not plain text."""
     try:
         text = data.decode()
         if text.isprintable():
             return {key: text}
     except UnicodeDecodeError:
         pass
-    return {key + "_b64": base64.b64encode(data).decode()}
+    return {key: {"b64": base64.b64encode(data).decode()}}
 
 
 # How xfs keeps the ACLs, which are in system.posix_acl_* as well.

@@ -36,6 +36,14 @@ impl Snapshot {
         }
     }
 
+    /// As it was printed into a file.
+    pub fn read(file: &Path) -> Snapshot {
+        Snapshot {
+            text: std::fs::read(file).expect("a snapshot"),
+            lines: OnceCell::new(),
+        }
+    }
+
     fn from_lines(lines: Lines) -> Snapshot {
         let text = lines
             .values()
@@ -140,9 +148,9 @@ fn ino(line: &Value) -> u64 {
     line["ino"].as_u64().expect("an inode number")
 }
 
-/// The bytes of a line's path, be it `path` or `path_b64`.
+/// The bytes of a line's path.
 pub fn path_of(line: &Value) -> Vec<u8> {
-    match (line["path"].as_str(), line["path_b64"].as_str()) {
+    match (line["path"].as_str(), line["path"]["b64"].as_str()) {
         (Some(text), _) => text.into(),
         (_, Some(text)) => BASE64.decode(text).expect("base64"),
         _ => panic!("a line without a path: {line}"),

@@ -12,7 +12,7 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::text;
 use crate::cli::output::{self, say, tell};
 use crate::journal::file::Section;
-use crate::journal::manifest::{ChangeLine, LinePath, ManifestLine};
+use crate::journal::manifest::{ChangeLine, ManifestLine};
 use crate::journal::record::DirLine;
 use crate::journal::{Journal, JournalError, Name, Transition};
 
@@ -189,7 +189,7 @@ fn print_dir(
         let change = &transition.change;
         if matches!(lines, Lines::Json { .. }) {
             let line = ManifestLine::Change(Box::new(ChangeLine {
-                path: LinePath::new(path.as_os_str().as_encoded_bytes()),
+                path: Name::from(&*path),
                 file_type: transition.file_type,
                 identity: entry.identity,
                 links: None,
