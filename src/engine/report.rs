@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::fs::Identity;
 use crate::journal::{Name, Transition};
-use crate::ownership::FileType;
+use crate::ownership::{FileType, Unmapped};
 use crate::preflight::TransientBlocker;
 
 /// Why an inode was left as it is.
@@ -15,6 +15,9 @@ use crate::preflight::TransientBlocker;
 #[serde(rename_all = "lowercase")]
 pub enum ProblemKind {
     /// It has an id outside the map.
+    #[serde(rename = "unmapped")]
+    OutsideMap,
+    /// Its ids cannot be mapped for another reason.
     Unmapped,
     /// It could not be read or changed.
     Failed,
@@ -22,6 +25,39 @@ pub enum ProblemKind {
     Protected,
     /// It is not what the journal or the manifest says it was.
     Conflict,
+    /// The same: its name is gone.
+    #[serde(rename = "conflict")]
+    Gone,
+    /// The same: its name is another inode's.
+    #[serde(rename = "conflict")]
+    Replaced,
+}
+
+impl ProblemKind {
+    /// Whether the inode is not what a record says.
+    pub fn is_conflict(self) -> bool {
+        match self {
+            ProblemKind::Conflict | ProblemKind::Gone | ProblemKind::Replaced => true,
+            ProblemKind::OutsideMap
+            | ProblemKind::Unmapped
+            | ProblemKind::Failed
+            | ProblemKind::Protected => false,
+        }
+    }
+
+    /// Whether the inode is not there to be compared: a daemon and its containers remove files and make them anew.
+    fn is_absent(self) -> bool {
+        matches!(self, ProblemKind::Gone | ProblemKind::Replaced)
+    }
+}
+
+impl From<&Unmapped> for ProblemKind {
+    fn from(why: &Unmapped) -> ProblemKind {
+        match why.is_outside() {
+            true => ProblemKind::OutsideMap,
+            false => ProblemKind::Unmapped,
+        }
+    }
 }
 
 /// One inode that was left as it is.
@@ -33,18 +69,6 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// Why, for people.
     pub reason: String,
-}
-
-/// Why an inode is not where a journal says: its name is gone.
-pub(super) const GONE: &str = "is gone, or was renamed";
-/// The same: its name is another inode's.
-pub(super) const REPLACED: &str = "another inode has its name now";
-
-impl Problem {
-    /// Whether the inode is not there to be compared: a daemon and its containers remove files and make them anew.
-    fn is_absent(&self) -> bool {
-        self.kind == ProblemKind::Conflict && [GONE, REPLACED].contains(&&self.reason[..])
-    }
 }
 
 /// Something that was in the way of a step.
@@ -142,13 +166,16 @@ impl Stats {
     /// Counts an inode left as it is.
     pub fn add_problem(&mut self, problem: Problem) {
         match problem.kind {
-            ProblemKind::Unmapped => self.unmapped += 1,
-            ProblemKind::Protected => self.failed += 1,
-            ProblemKind::Failed => self.failed += 1,
-            ProblemKind::Conflict => {
+            ProblemKind::OutsideMap | ProblemKind::Unmapped => self.unmapped += 1,
+            ProblemKind::Protected | ProblemKind::Failed => self.failed += 1,
+            ProblemKind::Conflict => self.conflicts += 1,
+            ProblemKind::Gone => {
                 self.conflicts += 1;
-                self.gone += u64::from(problem.reason == GONE);
-                self.replaced += u64::from(problem.reason == REPLACED);
+                self.gone += 1;
+            }
+            ProblemKind::Replaced => {
+                self.conflicts += 1;
+                self.replaced += 1;
             }
         }
         self.list_problem(problem);
@@ -156,10 +183,10 @@ impl Stats {
 
     /// Lists it. However many are not there, none hides another one.
     fn list_problem(&mut self, problem: Problem) {
-        if problem.is_absent() {
+        if problem.kind.is_absent() {
             return push_listed(&mut self.problems, problem);
         }
-        let others = self.problems.partition_point(|it| !it.is_absent());
+        let others = self.problems.partition_point(|it| !it.kind.is_absent());
         if others < MOST_LISTED {
             self.problems.insert(others, problem);
             self.problems.truncate(MOST_LISTED);
@@ -355,11 +382,11 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn conflict(name: &str, reason: &str) -> Problem {
+    fn problem(name: &str, kind: ProblemKind) -> Problem {
         Problem {
             path: PathBuf::from(name),
-            kind: ProblemKind::Conflict,
-            reason: reason.into(),
+            kind,
+            reason: String::new(),
         }
     }
 
@@ -367,19 +394,17 @@ mod tests {
     fn what_is_gone_hides_no_other_difference() {
         let mut stats = Stats::default();
         for n in 0..1500 {
-            let reason = if n % 3 == 0 { REPLACED } else { GONE };
-            stats.add_problem(conflict(&n.to_string(), reason));
+            let kind = if n % 3 == 0 {
+                ProblemKind::Replaced
+            } else {
+                ProblemKind::Gone
+            };
+            stats.add_problem(problem(&n.to_string(), kind));
         }
         let mut thread = Stats::default();
-        thread.add_problem(conflict(
-            "first",
-            "is 7:0 0644, and should be 100000:0 0644",
-        ));
-        thread.add_problem(conflict("third", GONE));
-        stats.add_problem(conflict(
-            "second",
-            "is 8:0 0644, and should be 100000:0 0644",
-        ));
+        thread.add_problem(problem("first", ProblemKind::Conflict));
+        thread.add_problem(problem("third", ProblemKind::Gone));
+        stats.add_problem(problem("second", ProblemKind::Conflict));
         stats.add(thread);
         let counts = (stats.conflicts, stats.gone, stats.replaced);
         assert_eq!(counts, (1503, 1001, 500));
@@ -407,7 +432,7 @@ mod tests {
     fn no_more_are_listed_than_said() {
         let mut stats = Stats::default();
         for n in 0..1200 {
-            stats.add_problem(conflict(&n.to_string(), "is another"));
+            stats.add_problem(problem(&n.to_string(), ProblemKind::Conflict));
         }
         assert_eq!(stats.problems.len(), MOST_LISTED);
         assert_eq!(stats.problems[999].path, PathBuf::from("999"));

@@ -4,7 +4,7 @@ mod error;
 mod layer;
 mod through;
 
-pub use self::error::{OUTSIDE_THE_MAP, Undated, Unmapped};
+pub use self::error::{Undated, Unmapped};
 pub use self::layer::map_layer_ownership;
 use super::acl::{AclEntry, Who};
 use super::{Acl, Capability, Ownership, OwnershipXattrs};

@@ -40,8 +40,8 @@ pub use file_type::FileType;
 pub use flags::Flags;
 pub use grant::grant_search;
 pub use mapping::{
-    Mapping, OUTSIDE_THE_MAP, Undated, Unmapped, exchange_in_range, exchange_ownership,
-    exchange_undated, expect_ownership, give_back_ownership, give_ownership, map_all_of_ownership,
+    Mapping, Undated, Unmapped, exchange_in_range, exchange_ownership, exchange_undated,
+    expect_ownership, give_back_ownership, give_ownership, map_all_of_ownership,
     map_layer_ownership, map_ownership, named_on_both_sides, undated_ownership,
 };
 pub use mode::Mode;

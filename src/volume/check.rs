@@ -191,11 +191,7 @@ fn ownership(root: &Root, stat: &Stat) -> Ownership {
 
 /// Whose the entries are that cannot be used.
 fn entries(unusable: &[Unusable], uid: u32) -> Entries {
-    let own = format!("{uid}:");
-    let is_own = |entry: &Unusable| {
-        let owner = entry.owner.as_ref();
-        owner.is_some_and(|owner| owner.outside.starts_with(&own))
-    };
+    let is_own = |entry: &Unusable| entry.owner.is_some_and(|owner| owner.uid == uid);
     match unusable {
         [] => Entries::Fine,
         all if all.iter().all(is_own) => Entries::Own,

@@ -29,7 +29,8 @@ use thiserror::Error;
 
 use crate::fs::root::RootError;
 use crate::fs::served_mount::{private_fuse, why_denied};
-use crate::preflight::mount_views;
+use crate::preflight::UnsuitableRoot;
+use crate::preflight::mount_views::{self, MountViewError};
 
 /// Why a volume cannot be checked or prepared. Nothing was changed.
 #[derive(Debug, Error)]
@@ -50,6 +51,15 @@ pub enum VolumeError {
         /// Why not, and what helps.
         reason: String,
     },
+    /// A path cannot be opened as a tree.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// The owners that are seen are not those on disk.
+    #[error(transparent)]
+    MountView(#[from] MountViewError),
+    /// A path that is left alone.
+    #[error(transparent)]
+    Unsuitable(#[from] UnsuitableRoot),
     /// A user cannot be used.
     #[error("{user}: {reason}")]
     User {
@@ -69,14 +79,12 @@ impl VolumeError {
         move |source| VolumeError::Io { path, source }
     }
 
-    /// What its message begins with is in ours already.
-    fn of_root(path: &Path, error: &RootError) -> VolumeError {
-        let text = match mount_views::idmapped(path) {
-            Some(idmapped) => idmapped.to_string(),
-            None => error.to_string(),
-        };
-        let prefix = format!("{}: ", escaped(path));
-        VolumeError::path(path, text.strip_prefix(&prefix).unwrap_or(&text))
+    /// Of a path that could not be opened, perhaps because not even root may: its owner is not mapped there.
+    fn of_root(path: &Path) -> impl FnOnce(RootError) -> VolumeError {
+        move |error| match mount_views::idmapped(path) {
+            Some(idmapped) => idmapped.into(),
+            None => error.into(),
+        }
     }
 
     /// Refuses what no container can use, whoever owns it.

@@ -39,9 +39,7 @@ impl From<&Ancestor> for ClosedParent {
 /// # Errors
 /// They were moved meanwhile, or the child process failed.
 pub fn closed_above(root: &Root, map: &IdMap) -> Result<Vec<Ancestor>, VolumeError> {
-    let above = root
-        .ancestors()
-        .map_err(|error| VolumeError::of_root(&root.path, &error))?;
+    let above = root.ancestors().map_err(VolumeError::of_root(&root.path))?;
     let mut closed = Vec::new();
     for dir in above.into_iter().rev() {
         if !may_search(&dir.pin, map)? {

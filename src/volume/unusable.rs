@@ -4,30 +4,65 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::user::seen_inside;
+use super::user::{OVERFLOW, id_inside};
 use crate::fs::Stat;
 use crate::idmap::IdMap;
 use crate::journal::name;
+use crate::ownership::Mode;
 
 /// Owner of an inode, on both sides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "OwnerText")]
 pub struct Owner {
     /// On the host.
-    pub outside: String,
-    /// As the container sees it; 65534 for what is not in the map.
-    pub inside: String,
+    pub uid: u32,
+    /// On the host.
+    pub gid: u32,
+    /// The container's uid for it; `None` where that is not in the map.
+    pub uid_inside: Option<u32>,
+    /// The container's gid for it.
+    pub gid_inside: Option<u32>,
     /// Mode.
-    pub mode: String,
+    pub mode: Mode,
 }
 
 impl Owner {
     pub(super) fn of(stat: &Stat, map: &IdMap) -> Owner {
-        let uid = seen_inside(&map.uids, stat.uid);
-        let gid = seen_inside(&map.gids, stat.gid);
         Owner {
-            outside: format!("{}:{}", stat.uid, stat.gid),
-            inside: format!("{uid}:{gid}"),
-            mode: stat.mode.to_string(),
+            uid: stat.uid,
+            gid: stat.gid,
+            uid_inside: id_inside(&map.uids, stat.uid),
+            gid_inside: id_inside(&map.gids, stat.gid),
+            mode: stat.mode,
+        }
+    }
+
+    /// As it is on the host.
+    pub fn outside(&self) -> String {
+        format!("{}:{}", self.uid, self.gid)
+    }
+
+    /// As the container sees it.
+    pub fn inside(&self) -> String {
+        let [uid, gid] = [self.uid_inside, self.gid_inside].map(|id| id.unwrap_or(OVERFLOW));
+        format!("{uid}:{gid}")
+    }
+}
+
+/// In JSON.
+#[derive(Serialize)]
+struct OwnerText {
+    outside: String,
+    inside: String,
+    mode: Mode,
+}
+
+impl From<Owner> for OwnerText {
+    fn from(owner: Owner) -> OwnerText {
+        OwnerText {
+            outside: owner.outside(),
+            inside: owner.inside(),
+            mode: owner.mode,
         }
     }
 }

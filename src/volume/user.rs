@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::VolumeError;
 use crate::guidance::LOOK_UP_USER;
-use crate::idmap::{Direction, IdMap, Mapped};
+use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 
 /// A container's user: container ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ impl ContainerUser {
                 "{what} {id} is outside the map {map}: a container does not start with it"
             ),
         };
-        let into = |ranges: &crate::idmap::RangeMap, id| {
+        let into = |ranges: &RangeMap, id| {
             let found = ranges.ranges().iter().find_map(|range| range.to_host(id));
             found.ok_or(id)
         };
@@ -85,12 +85,17 @@ impl ContainerUser {
 /// "unmapped user and group IDs").
 pub const OVERFLOW: u32 = 65_534;
 
-/// What a process in the namespace sees of a host id.
-pub fn seen_inside(ranges: &crate::idmap::RangeMap, id: u32) -> u32 {
+/// What a host id is in the namespace; `None` for one that is not mapped.
+pub fn id_inside(ranges: &RangeMap, id: u32) -> Option<u32> {
     match ranges.map(id, Direction::OutOf) {
-        Mapped::To(id) => id,
-        _ => OVERFLOW,
+        Mapped::To(id) => Some(id),
+        _ => None,
     }
+}
+
+/// What a process in the namespace sees of a host id.
+pub fn seen_inside(ranges: &RangeMap, id: u32) -> u32 {
+    id_inside(ranges, id).unwrap_or(OVERFLOW)
 }
 
 impl fmt::Display for ContainerUser {

@@ -151,16 +151,15 @@ fn owners(checked: &Checked) {
     say_sentences!(
         "\n  On the host, {user} is {uid}:{gid}, and {} belongs to {} (mode {}).",
         path(&checked.path),
-        owner.outside,
+        owner.outside(),
         owner.mode
     );
-    let (uid, gid) = owner.inside.split_once(':').unwrap_or_default();
-    let nobody = match (uid, gid) {
-        ("65534", _) => ": nobody, because its owner is outside the map",
-        (_, "65534") => ": its group is outside the map",
-        _ => "",
+    let nobody = match (owner.uid_inside, owner.gid_inside) {
+        (None, _) => ": nobody, because its owner is outside the map",
+        (_, None) => ": its group is outside the map",
+        (Some(_), Some(_)) => "",
     };
-    say_sentences!("  The container sees that as {}{nobody}.", owner.inside);
+    say_sentences!("  The container sees that as {}{nobody}.", owner.inside());
 }
 
 /// Directories above that the container's root cannot search.
@@ -232,7 +231,7 @@ fn unusable(checked: &Checked, verbose: bool) {
         .take(shown)
         .map(|entry| {
             let (outside, mode) = match &entry.owner {
-                Some(owner) => (owner.outside.clone(), owner.mode.clone()),
+                Some(owner) => (owner.outside(), owner.mode.to_string()),
                 None => ("gone".into(), String::new()),
             };
             let missing = format!("no {}", entry.lacks);

@@ -9,10 +9,9 @@ use crate::cli::output::run_words::RunWords;
 use crate::cli::output::table::{said_of, sentences, width, width_of_stderr};
 use crate::cli::output::text::{bytes, count, one_line, path};
 use crate::engine::report::RenamedObstacle;
-use crate::engine::{Ending, Problem, Report};
+use crate::engine::{Ending, Problem, ProblemKind, Report};
 use crate::journal::id::argument;
 use crate::journal::{Journal, JournalError};
-use crate::ownership::OUTSIDE_THE_MAP;
 use headline::headline;
 use owners::owners;
 
@@ -138,7 +137,7 @@ fn outside_map_help(report: &Report, of: SummaryKind, options: SummaryOptions) -
         (Ending::Done, SummaryKind::DryRun) => (&report.stats.problems, options.words),
         _ => return None,
     };
-    let is_outside = |one: &Problem| one.reason.ends_with(OUTSIDE_THE_MAP);
+    let is_outside = |one: &Problem| one.kind == ProblemKind::OutsideMap;
     if !problems.iter().any(is_outside) {
         return None;
     }

@@ -16,7 +16,7 @@ use crate::docker::layer_store::pack::pack_layer;
 use crate::docker::layer_store::tar_split::split_layer;
 use crate::docker::layer_store::unpack::limits::Limits;
 use crate::docker::layer_store::unpack::{ReadLayer, check_layer};
-use crate::engine::{Problem, ProblemKind, RunControl, Stats};
+use crate::engine::{Problem, RunControl, Stats};
 use crate::fs::dir::open_dir;
 use crate::fs::escape::escaped;
 use crate::fs::space::{Amount, BARE_INODE};
@@ -174,7 +174,7 @@ fn check_owners(read: &ReadLayer, blob: &Path, map: Option<&IdMap>, left: &mut S
         if let Mapping::Unmapped(why) = map_all_of_ownership(ownership, map, Direction::Into) {
             left.add_problem(Problem {
                 path: blob.to_path_buf(),
-                kind: ProblemKind::Unmapped,
+                kind: (&why).into(),
                 reason: format!("tar entry {}: {why}", escaped(&path)),
             });
         }

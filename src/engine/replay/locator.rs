@@ -10,7 +10,6 @@ use rustix::io::Errno;
 
 use super::job::Replay;
 use crate::engine::ProblemKind;
-use crate::engine::report::{GONE, REPLACED};
 use crate::engine::target::Target;
 use crate::fs::dir_cache::{DirCache, Mounts, PathChain};
 use crate::fs::live_mounts::LiveMounts;
@@ -40,6 +39,12 @@ pub(super) struct Locator<'a> {
     /// What a step renames, where a daemon may have started in the middle of the run: it makes some of it anew.
     remade: HashSet<StepPath>,
 }
+
+/// Why an inode is not where a journal says: its name is gone.
+const GONE: &str = "is gone, or was renamed";
+
+/// The same: its name is another inode's.
+pub(super) const REPLACED: &str = "another inode has its name now";
 
 /// Why an inode cannot be looked at.
 const MOUNTED: &str =
@@ -277,11 +282,10 @@ fn look_up_root(root: &Root) -> Result<LookupEntry, EntryProblem> {
 
 fn entry_problem(error: LookupError) -> EntryProblem {
     let LookupError { call, errno } = error;
-    let conflict = |reason: &str| (ProblemKind::Conflict, reason.to_string());
     match errno {
-        Errno::NOENT => conflict(GONE),
-        Errno::NOTDIR | Errno::LOOP => conflict(REPLACED),
-        Errno::XDEV => conflict(MOUNTED),
+        Errno::NOENT => (ProblemKind::Gone, GONE.to_string()),
+        Errno::NOTDIR | Errno::LOOP => (ProblemKind::Replaced, REPLACED.to_string()),
+        Errno::XDEV => (ProblemKind::Conflict, MOUNTED.to_string()),
         _ => (ProblemKind::Failed, format!("{call}: {errno}")),
     }
 }

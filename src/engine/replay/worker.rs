@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::change::{Changer, ToChange};
 use super::job::{FailurePolicy, Replay};
-use super::locator::{EntryProblem, Locator};
+use super::locator::{EntryProblem, Locator, REPLACED};
 use crate::engine::missing_tree::NotTheTree;
-use crate::engine::report::{GONE, REPLACED, push_listed};
+use crate::engine::report::push_listed;
 use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::live_mounts::LiveMounts;
 use crate::fs::{FirstCall, LookupEntry, PinnedFiles, Root, Stat, process};
@@ -52,7 +52,7 @@ const GROUP: usize = 256;
 fn is_another(lookup: &Result<LookupEntry, EntryProblem>, entry: &Entry<'_>) -> bool {
     match lookup {
         Ok(found) => found.stat.identity != entry.identity,
-        Err((kind, reason)) => *kind == ProblemKind::Conflict && reason == GONE,
+        Err((kind, _)) => *kind == ProblemKind::Gone,
     }
 }
 
@@ -198,13 +198,13 @@ impl<'a> Worker<'a> {
     }
 
     fn problem(&mut self, problem: Problem) {
-        if self.changer.never_begun && problem.kind == ProblemKind::Conflict {
+        if self.changer.never_begun && problem.kind.is_conflict() {
             return;
         }
         self.replay.control.monitor.problem(&problem);
         let is_over = match self.replay.give_up {
             FailurePolicy::Never => false,
-            FailurePolicy::OnFailure => problem.kind != ProblemKind::Conflict,
+            FailurePolicy::OnFailure => !problem.kind.is_conflict(),
             FailurePolicy::OnConflict => true,
         };
         if is_over {
@@ -242,7 +242,7 @@ impl<'a> Worker<'a> {
                 let path = self.entry_path(root, entry.name);
                 push_listed(&mut self.changer.stats.replaced_dirs, path);
             }
-            return Err((ProblemKind::Conflict, REPLACED.to_string()));
+            return Err((ProblemKind::Replaced, REPLACED.to_string()));
         }
         if entry.name.0 != b"."
             && let Ok(top) = &self.roots[root]

@@ -204,9 +204,9 @@ impl Sink for ManifestSink<'_> {
 
     fn left(&mut self, problem: &Problem, links: Option<u32>) {
         let note = match problem.kind {
-            ProblemKind::Unmapped => "unmapped",
+            ProblemKind::OutsideMap | ProblemKind::Unmapped => "unmapped",
             ProblemKind::Failed | ProblemKind::Protected => "failed",
-            ProblemKind::Conflict => "conflict",
+            ProblemKind::Conflict | ProblemKind::Gone | ProblemKind::Replaced => "conflict",
         };
         self.line(&ManifestLine::Note(NoteLine {
             path: Name::from(&*problem.path),

@@ -101,10 +101,8 @@ pub(super) fn decide(
         Mapping::Change(after) => after,
         Mapping::Already => return Verdict::Stays,
         Mapping::Unmapped(unmapped) => {
-            return Verdict::Left(
-                ProblemKind::Unmapped,
-                describe_unmapped(&unmapped, scope.command),
-            );
+            let reason = describe_unmapped(&unmapped, scope.command);
+            return Verdict::Left((&unmapped).into(), reason);
         }
     };
     if let Some(account) = walk.account_losing_access(dir.root, &before, &after) {

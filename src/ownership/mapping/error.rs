@@ -4,14 +4,11 @@ use thiserror::Error;
 
 use crate::ownership::overlay::NotMoved;
 
-/// How the reason ends where an id is on neither side.
-pub const OUTSIDE_THE_MAP: &str = "outside the map";
-
 /// Why an ownership cannot be mapped.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unmapped {
     /// An id is on neither side of the map.
-    #[error("{field} {id} is {OUTSIDE_THE_MAP}")]
+    #[error("{field} {id} is outside the map")]
     Id {
         /// Which id of it.
         field: &'static str,
@@ -49,11 +46,24 @@ pub enum Unmapped {
         field: &'static str,
     },
     /// A capability of version 2 is that of uid 0, which has no id on the other side.
-    #[error("it has a capability of uid 0, which is {OUTSIDE_THE_MAP}")]
+    #[error("it has a capability of uid 0, which is outside the map")]
     NoContainerRoot,
     /// An attribute of overlayfs cannot be moved.
     #[error(transparent)]
     Overlay(#[from] NotMoved),
+}
+
+impl Unmapped {
+    /// Whether an id is on neither side of the map, so that a larger map helps.
+    pub fn is_outside(&self) -> bool {
+        match self {
+            Unmapped::Id { .. } | Unmapped::NoContainerRoot => true,
+            Unmapped::BothSides { .. }
+            | Unmapped::Undated { .. }
+            | Unmapped::Collision { .. }
+            | Unmapped::Overlay(_) => false,
+        }
+    }
 }
 
 /// Why times do not tell what an inode's owner was when its data-root was remapped by a mount.

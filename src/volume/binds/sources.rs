@@ -285,7 +285,7 @@ fn goes_with_another(
         return Ok(false);
     };
     let mount = |path: &Path| {
-        let root = Root::open(path).map_err(|error| VolumeError::of_root(path, &error))?;
+        let root = Root::open(path).map_err(VolumeError::of_root(path))?;
         Ok::<u64, VolumeError>(root.mount_id)
     };
     if allowed.cross_mounts || mount(&outer.path)? == mount(&one.real)? {

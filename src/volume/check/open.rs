@@ -39,7 +39,7 @@ pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> 
         }
         Err(_) => VolumeError::io(path)(error),
     })?;
-    let root = Root::open(&real).map_err(|error| VolumeError::of_root(&real, &error))?;
+    let root = Root::open(&real).map_err(VolumeError::of_root(&real))?;
     VolumeError::check_not_private(&root.path)?;
     Ok((root, is_symlink))
 }

@@ -3,8 +3,7 @@
 
 use super::Seen;
 use crate::fs::escape::shell_word;
-use crate::ownership::Mode;
-use crate::volume::unusable::Unusable;
+use crate::volume::unusable::{Owner, Unusable};
 
 /// Why sharing gives the container no more than it has.
 enum Limit {
@@ -51,11 +50,7 @@ pub(super) fn remedies(seen: &Seen<'_>, unusable: &[Unusable]) -> Vec<String> {
 }
 
 fn limit(entry: &Unusable) -> Limit {
-    let mode = entry
-        .owner
-        .as_ref()
-        .and_then(|owner| owner.mode.parse().ok());
-    let Some(mode): Option<Mode> = mode else {
+    let Some(Owner { mode, .. }) = entry.owner else {
         return Limit::None;
     };
     let owner = mode.bits() >> 6;

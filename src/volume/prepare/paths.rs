@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::{PrepareRequest, rule};
 use crate::engine::{Rule, ShiftRequest};
-use crate::fs::escape::escaped;
 use crate::fs::{Ancestor, PinnedFile, Root};
 use crate::guidance::Guidance;
 use crate::idmap::Direction;
@@ -57,11 +56,10 @@ impl PathPlan<'_> {
 
     /// Opens a path that is there.
     pub fn open(&self, path: &Path) -> Result<Root, VolumeError> {
-        let root = Root::open(path).map_err(|error| VolumeError::of_root(path, &error))?;
+        let root = Root::open(path).map_err(VolumeError::of_root(path))?;
         VolumeError::check_not_private(&root.path)?;
         if !self.request.shift.allow_system_path {
-            let fine = preflight::check_kind(&root);
-            fine.map_err(|error| VolumeError::path(path, strip(&root.path, &error.to_string())))?;
+            preflight::check_kind(&root)?;
         }
         Ok(root)
     }
@@ -89,8 +87,8 @@ impl PathPlan<'_> {
             .find(|dir| dir.symlink_metadata().is_ok())
             .unwrap_or(Path::new("/"));
         // Links on the way are followed once, here.
-        let root = Root::open(&there.join("."))
-            .map_err(|error| VolumeError::of_root(&there.join("."), &error))?;
+        let itself = there.join(".");
+        let root = Root::open(&itself).map_err(VolumeError::of_root(&itself))?;
         if !root.is_dir() {
             return Err(VolumeError::path(there, "is not a directory"));
         }
@@ -120,8 +118,7 @@ impl PathPlan<'_> {
             }
         }
         if !self.request.shift.allow_system_path {
-            preflight::check_system_path(&dir)
-                .map_err(|error| VolumeError::path(path, strip(&dir, &error.to_string())))?;
+            preflight::check_system_path(&dir)?;
         }
         self.below.push((root, true));
         Ok(())
@@ -177,14 +174,7 @@ impl PathPlan<'_> {
 
 /// Refuses a directory on a filesystem that is read-only or keeps no owners.
 pub(super) fn can_be_changed(pin: &PinnedFile, path: &Path) -> Result<(), VolumeError> {
-    preflight::check_filesystem(pin.as_fd(), path)
-        .map_err(|error| VolumeError::path(path, strip(path, &error.to_string())))
-}
-
-/// Removes the path from the start of a message, because the caller adds it.
-fn strip(path: &Path, message: &str) -> String {
-    let prefix = format!("{}: ", escaped(path));
-    message.strip_prefix(&prefix).unwrap_or(message).to_string()
+    Ok(preflight::check_filesystem(pin.as_fd(), path)?)
 }
 
 /// The owner of new directories that are given to nobody.
