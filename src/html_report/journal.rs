@@ -1,6 +1,5 @@
 //! The report of a journal.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use super::contents::{Grade, Report, Table, count_text, shown};
@@ -8,41 +7,20 @@ use super::error::ReportError;
 use super::manifest::trees;
 use super::tree::Tree;
 use crate::fs::escape::{one_line, shell_word};
-use crate::journal::file::Section;
 use crate::journal::id::DEFAULT_PLACE;
-use crate::journal::{Journal, JournalState, Name, Transition};
+use crate::journal::{Journal, JournalState};
 
 /// Reads it.
 pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
     let journal = Journal::open(path)?;
     let header = &journal.header;
     let mut tree = Tree::default();
-    for frame in 0..journal.frames() {
-        let mut owns: HashMap<u32, Transition> = HashMap::new();
-        let mut path_of_dir: Vec<Name> = Vec::new();
-        for piece in journal.read(frame)? {
-            match piece {
-                Section::Own(n, transition) => {
-                    owns.insert(n, transition);
-                }
-                Section::Dir(line) => {
-                    path_of_dir.truncate(line.keep);
-                    path_of_dir.extend(line.path.iter().cloned());
-                    let Some(root) = header.roots.get(line.root) else {
-                        continue;
-                    };
-                    for entry in line.entries() {
-                        let Some(own) = owns.get(&entry.own) else {
-                            continue;
-                        };
-                        let names = path_of_dir.iter().map(|name| &name.0[..]);
-                        let change = (&own.change.before, &own.change.after);
-                        tree.add(&root.path.0, names, change);
-                    }
-                }
-            }
-        }
-    }
+    journal.for_each_change(|it| {
+        let names = it.dir.iter().map(|name| &name.0[..]);
+        let change = &it.transition.change;
+        tree.add(&it.root.path.0, names, (&change.before, &change.after));
+        Ok::<(), ReportError>(())
+    })?;
     let mut steps = Table::new("Renames and rewrites", &["step"]);
     for step in &journal.steps {
         steps.push(vec![one_line(&step.describe(&header.roots))]);

@@ -13,6 +13,7 @@
 //!
 //! Journals:
 //! - [`mod@file`]: a journal that was read; [`state`]: how far its run got
+//! - [`changes`]: its changes with their paths
 //! - `reader`: reading it frame by frame, whole or torn
 //! - `append`: going on with it
 //! - [`store`]: the directory the journals are in; `create`: a new one in it; `unfinished`: runs that were not ended
@@ -26,6 +27,7 @@
 
 mod append;
 pub mod batch;
+pub mod changes;
 mod claim;
 mod create;
 pub mod error;

@@ -10,10 +10,9 @@ use super::super::contents::{encoded_path, shown};
 use super::super::error::ReportError;
 use super::super::source::ReportSource;
 use crate::fs::escape::one_line;
-use crate::journal::file::Section;
 use crate::journal::manifest::{self, ManifestLine};
 use crate::journal::root_line::RootLine;
-use crate::journal::{Journal, Name, Transition};
+use crate::journal::{Journal, Transition};
 
 /// What is said of a path, or of a member of an audit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -190,45 +189,16 @@ fn of_journal(path: &Path) -> Result<Side, ReportError> {
     side.settings
         .extend(settings.map(|(name, value)| (name.to_string(), value)));
     side.take_trees(&header.roots);
-    for frame in 0..journal.frames() {
-        let mut owns: HashMap<u32, Transition> = HashMap::new();
-        let mut way: Vec<Name> = Vec::new();
-        for section in journal.read(frame)? {
-            match section {
-                Section::Own(n, transition) => _ = owns.insert(n, transition),
-                Section::Dir(line) => {
-                    way.truncate(line.keep);
-                    way.extend(line.path.iter().cloned());
-                    let Some(root) = header.roots.get(line.root) else {
-                        continue;
-                    };
-                    for entry in line.entries() {
-                        let Some(own) = owns.get(&entry.own) else {
-                            continue;
-                        };
-                        let names = way.iter().map(|name| &name.0[..]);
-                        let path = joined(&root.path.0, names.chain([&entry.name.0[..]]));
-                        side.add(path, State::Change(own.clone()));
-                    }
-                }
-            }
-        }
-    }
+    journal.for_each_change(|it| {
+        let path = it.path().into_os_string().into_encoded_bytes();
+        side.add(path, State::Change(it.transition.clone()));
+        Ok::<(), ReportError>(())
+    })?;
     let steps = journal.steps.iter();
     side.steps = steps
         .map(|step| one_line(&step.describe(&header.roots)))
         .collect();
     Ok(side)
-}
-
-/// The name `.` is the directory itself.
-fn joined<'n>(root: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Vec<u8> {
-    let mut path = root.to_vec();
-    for name in names.filter(|name| *name != b".") {
-        path.push(b'/');
-        path.extend_from_slice(name);
-    }
-    path
 }
 
 /// Members that differ from run to run, and say nothing of the host.

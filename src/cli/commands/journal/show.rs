@@ -1,8 +1,7 @@
 //! `idshift journal show`
 
-use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -11,10 +10,10 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::text;
 use crate::cli::output::{self, say, tell};
-use crate::journal::file::Section;
+use crate::journal::changes::JournalChange;
 use crate::journal::manifest::{ChangeLine, ManifestLine};
-use crate::journal::record::DirLine;
-use crate::journal::{Journal, JournalError, Name, Transition};
+use crate::journal::{Journal, JournalError, Name};
+use crate::ownership::Change;
 
 /// Prints a journal while it is read, because it may not fit into memory.
 pub(super) fn show(path: &Path, invocation: &mut Invocation) -> Result<Exit, Failure> {
@@ -61,6 +60,12 @@ enum ShowError {
 impl From<io::Error> for ShowError {
     fn from(error: io::Error) -> ShowError {
         ShowError::Output(error)
+    }
+}
+
+impl From<JournalError> for ShowError {
+    fn from(error: JournalError) -> ShowError {
+        ShowError::Journal(error)
     }
 }
 
@@ -134,22 +139,7 @@ fn print_changes(
     lines: &mut Lines,
     out: &mut impl Write,
 ) -> Result<(), ShowError> {
-    for frame in 0..journal.frames() {
-        let mut owns: HashMap<u32, Transition> = HashMap::new();
-        let mut path: Vec<Name> = Vec::new();
-        for piece in journal.read(frame).map_err(ShowError::Journal)? {
-            match piece {
-                Section::Own(n, transition) => {
-                    owns.insert(n, transition);
-                }
-                Section::Dir(line) => {
-                    path.truncate(line.keep);
-                    path.extend(line.path.iter().cloned());
-                    print_dir(journal, &line, &path, &owns, lines, out)?;
-                }
-            }
-        }
-    }
+    journal.for_each_change(|change| print_change(change, lines, out))?;
     for step in &journal.steps {
         match lines {
             Lines::Json { .. } => {
@@ -165,41 +155,27 @@ fn print_changes(
     Ok(())
 }
 
-fn print_dir(
-    journal: &Journal,
-    line: &DirLine,
-    below: &[Name],
-    owns: &HashMap<u32, Transition>,
+fn print_change(
+    it: JournalChange<'_>,
     lines: &mut Lines,
     out: &mut impl Write,
 ) -> Result<(), ShowError> {
-    let root = journal.header.roots.get(line.root);
-    let mut dir = root
-        .map(|root| PathBuf::from(root.path.clone()))
-        .unwrap_or_default();
-    dir.extend(below.iter().map(Name::as_path));
-    for entry in line.entries() {
-        let Some(transition) = owns.get(&entry.own) else {
-            continue;
-        };
-        let path = match &entry.name.0[..] {
-            b"." => dir.clone(),
-            _ => dir.join(entry.name.as_path()),
-        };
-        let change = &transition.change;
-        if matches!(lines, Lines::Json { .. }) {
+    let path = it.path();
+    let Change { before, after } = &it.transition.change;
+    match lines {
+        Lines::Json { .. } => {
             let line = ManifestLine::Change(Box::new(ChangeLine {
                 path: Name::from(&*path),
-                file_type: transition.file_type,
-                identity: entry.identity,
+                file_type: it.transition.file_type,
+                identity: it.entry.identity,
                 links: None,
-                before: change.before.clone(),
-                after: change.after.clone(),
-                flags: transition.held,
+                before: before.clone(),
+                after: after.clone(),
+                flags: it.transition.held,
             }));
             lines.element(&line, out)?;
-        } else {
-            let (before, after) = (&change.before, &change.after);
+        }
+        Lines::Text => {
             let extra = if before.xattrs.is_some() { " +" } else { "" };
             writeln!(
                 out,
