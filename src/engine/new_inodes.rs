@@ -11,6 +11,7 @@ use super::control::RunControl;
 use super::report::{Stats, push_listed};
 use super::steps::Steps;
 use crate::fs::dir::NameKind;
+use crate::fs::inode_time::InodeTime;
 use crate::fs::stat::{stat, stat_at};
 use crate::fs::walk::{Visit, walk};
 use crate::fs::{Dir, DirPath, Identity, Names, Root, Stat};
@@ -54,9 +55,6 @@ struct RunWindow<'a> {
     stats: Stats,
 }
 
-/// Inodes get their times from a clock that may be two ticks behind, at 100 ticks a second.
-const BEHIND_MS: i64 = 20;
-
 impl RunWindow<'_> {
     fn is_new(&self, stat: &Stat) -> bool {
         let header = &self.journal.header;
@@ -74,15 +72,10 @@ impl RunWindow<'_> {
             return true;
         };
         stat(dir).is_ok_and(|now| {
-            let began = self.journal.time().as_millisecond();
-            milliseconds(now.changed) > finished.as_millisecond() - BEHIND_MS
-                || milliseconds(now.modified) > began - BEHIND_MS
+            now.changed >= InodeTime::earliest_after(finished)
+                || now.modified >= InodeTime::earliest_after(self.journal.time())
         })
     }
-}
-
-fn milliseconds((seconds, nanoseconds): (i64, u32)) -> i64 {
-    seconds * 1000 + i64::from(nanoseconds / 1_000_000)
 }
 
 impl Visit for RunWindow<'_> {

@@ -12,19 +12,18 @@
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use rustix::fs::{FsWord, RawDir};
 use rustix::io::{Errno, Result};
-use rustix::time::{ClockId, clock_getres, clock_gettime};
 
+use super::inode_time::{InodeTime, tick};
 use super::stat::{Stat, stat};
 
 /// The ctime of a directory at the time when its names began to be used.
 #[derive(Clone, Copy, Debug)]
 pub struct CtimeStamp {
-    changed: (i64, u32),
+    changed: InodeTime,
     dev: u64,
     encrypted: bool,
     /// Its ctime is in the future: the clock was set back since. A change sets another one, until
@@ -35,17 +34,6 @@ pub struct CtimeStamp {
 /// Filesystems of which it is known that every change of a directory's names sets its ctime from the
 /// kernel's clock: ext2 to ext4, xfs, btrfs, tmpfs (`statfs(2)`).
 const KNOWN: [FsWord; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994];
-
-static TICK: LazyLock<Duration> = LazyLock::new(|| {
-    let resolution = clock_getres(ClockId::RealtimeCoarse);
-    Duration::from_nanos(resolution.tv_nsec.unsigned_abs())
-});
-
-/// ctimes come from a clock that stands still for so long (`CLOCK_REALTIME_COARSE`, `clock_getres(2)`):
-/// a change in the same tick as the one before it leaves the ctime as it was.
-pub fn tick() -> Duration {
-    *TICK
-}
 
 impl CtimeStamp {
     /// Notes the present ctime.
@@ -97,17 +85,15 @@ pub fn settles_in(stat: &Stat) -> Duration {
 }
 
 /// Nanoseconds since a ctime, by the clock that it is from; less than none where it is still to come.
-fn age(changed: (i64, u32)) -> i128 {
-    let now = clock_gettime(ClockId::RealtimeCoarse);
-    nanoseconds(now.tv_sec, now.tv_nsec) - nanoseconds(changed.0, changed.1.into())
+fn age(changed: InodeTime) -> i128 {
+    InodeTime::now().as_ns() - changed.as_ns()
 }
 
 /// Nanoseconds around a ctime in which another change may set the same one.
-fn margin(changed: (i64, u32)) -> i128 {
-    // No part of a second: maybe the filesystem keeps whole ones (ext2 to ext4 with inodes of 128 bytes).
-    let grain = match changed.1 {
-        0 => Duration::from_secs(1),
-        _ => Duration::ZERO,
+fn margin(changed: InodeTime) -> i128 {
+    let grain = match changed.is_whole_second() {
+        true => Duration::from_secs(1),
+        false => Duration::ZERO,
     };
     (grain + 2 * tick()).as_nanos().cast_signed()
 }
@@ -190,10 +176,6 @@ pub fn wait_for_changes(dir: BorrowedFd<'_>) -> bool {
     }
 }
 
-fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
-    i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
-}
-
 thread_local! {
     /// The filesystem last asked about, and whether it is one of [`KNOWN`].
     static LAST: Cell<Option<(u64, bool)>> = const { Cell::new(None) };
@@ -217,9 +199,12 @@ mod tests {
         // As late as can be: on a busy machine the rest takes a tick or two.
         let then = SystemTime::now() - ago;
         let then = then.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        stat.changed = match whole_seconds {
-            true => (then.as_secs().cast_signed(), 0),
-            false => (then.as_secs().cast_signed(), then.subsec_nanos().max(1)),
+        stat.changed = InodeTime {
+            seconds: then.as_secs().cast_signed(),
+            nanoseconds: match whole_seconds {
+                true => 0,
+                false => then.subsec_nanos().max(1),
+            },
         };
         stat
     }
@@ -237,10 +222,10 @@ mod tests {
     #[test]
     fn a_ctime_in_the_future_differs_after_any_change() {
         let mut stat = changed(Duration::ZERO, true);
-        stat.changed.0 += 3600;
+        stat.changed.seconds += 3600;
         let ctime = CtimeStamp::as_seen(&stat).unwrap();
         assert!(ctime.ahead);
-        stat.changed.0 -= 3600;
+        stat.changed.seconds -= 3600;
         assert!(
             CtimeStamp::as_seen(&stat).is_none(),
             "the clock is about there"
@@ -257,7 +242,7 @@ mod tests {
         }
         assert_eq!(settles_in(&changed(millis(5000), true)), Duration::ZERO);
         let mut ahead = changed(Duration::ZERO, true);
-        ahead.changed.0 += 3600;
+        ahead.changed.seconds += 3600;
         assert_eq!(settles_in(&ahead), Duration::ZERO);
     }
 

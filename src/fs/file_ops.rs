@@ -145,8 +145,7 @@ pub fn exchange(one: (BorrowedFd<'_>, &[u8]), other: (BorrowedFd<'_>, &[u8])) ->
 
 /// When a directory or file was last modified, in nanoseconds since 1970.
 pub fn mtime_ns(file: impl AsFd) -> io::Result<i64> {
-    let stat = rustix::fs::fstat(file)?;
-    Ok(stat.st_mtime * 1_000_000_000 + stat.st_mtime_nsec as i64)
+    Ok(mtime_of(&rustix::fs::fstat(file)?))
 }
 
 /// Sets it; the time of the last access stays.

@@ -10,6 +10,7 @@
 //! - [`escape`]: names as people may see them
 //! - [`dir_cache`]: the directories above the one that is worked in, kept open
 //! - [`dir_guard`]: proving that the names of a directory stayed what they were
+//! - [`inode_time`]: the times of inodes, and the clock that they come from
 //! - [`containing_mount`]: the mount of an open file, and whether what is seen through a mount has other owners than on disk
 //! - [`mod@copy_up`]: a directory of an overlay copied up before it is recorded
 //! - [`idmapped_mount`]: making such a mount, and unmounting it
@@ -46,6 +47,7 @@ pub mod escape;
 pub mod file_ops;
 pub mod flags;
 pub mod idmapped_mount;
+pub mod inode_time;
 pub mod lease;
 pub mod live_mounts;
 pub mod lookup;

@@ -3,10 +3,11 @@
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, StatxTimestamp};
 use serde::{Deserialize, Serialize};
 
 use super::PinnedFile;
+use super::inode_time::InodeTime;
 use crate::ownership::{FileType, Flags, Mode};
 
 /// Identifies an inode of a filesystem, also after its number was used again.
@@ -55,10 +56,10 @@ pub struct Stat {
     pub whiteout: bool,
     /// Its content, or a directory's names, are encrypted by the filesystem (`fscrypt`).
     pub encrypted: bool,
-    /// Last change of the inode; for a directory, of its names too: seconds and nanoseconds.
-    pub changed: (i64, u32),
+    /// Last change of the inode; for a directory, of its names too.
+    pub changed: InodeTime,
     /// Last change of its content; for a directory, of its names.
-    pub modified: (i64, u32),
+    pub modified: InodeTime,
 }
 
 /// `STATX_MNT_ID_UNIQUE` (Linux 6.8), and `STATX_MNT_ID` where that is not known.
@@ -97,9 +98,13 @@ pub fn stat_at(dir: impl AsFd, name: &CStr, flags: AtFlags) -> rustix::io::Resul
 
 impl From<&Statx> for Stat {
     fn from(x: &Statx) -> Stat {
+        let time = |time: &StatxTimestamp| InodeTime {
+            seconds: time.tv_sec,
+            nanoseconds: time.tv_nsec,
+        };
         let has_birth = x.stx_mask & StatxFlags::BTIME.bits() != 0;
         let born = if has_birth {
-            x.stx_btime.tv_sec * 1000 + i64::from(x.stx_btime.tv_nsec / 1_000_000)
+            time(&x.stx_btime).as_ms()
         } else {
             0
         };
@@ -126,8 +131,8 @@ impl From<&Statx> for Stat {
             whiteout: FileType::from_st_mode(mode) == FileType::CharDevice
                 && (x.stx_rdev_major, x.stx_rdev_minor) == (0, 0),
             encrypted: x.stx_attributes.contains(StatxAttributes::ENCRYPTED),
-            changed: (x.stx_ctime.tv_sec, x.stx_ctime.tv_nsec),
-            modified: (x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec),
+            changed: time(&x.stx_ctime),
+            modified: time(&x.stx_mtime),
         }
     }
 }

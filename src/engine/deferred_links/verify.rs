@@ -21,7 +21,7 @@ use crate::engine::policy::Rule;
 use crate::engine::sinks::Sink;
 use crate::engine::visitor::{Candidate, ShiftVisitor};
 use crate::engine::{Problem, ProblemKind, Stats};
-use crate::fs::dir_guard::tick;
+use crate::fs::inode_time::tick;
 use crate::fs::threads::on_threads;
 use crate::fs::walk::{Visit, walk};
 use crate::fs::{DirPath, LookupEntry, Root, attributes, process};

@@ -31,12 +31,10 @@ pub use self::reading::Reading;
 pub(super) use self::unchanged::CHANGED;
 pub use self::window::Window;
 use crate::fs::Root;
+use crate::fs::inode_time::SOME_TICKS;
 
 #[cfg(doc)]
 use crate::journal::{Mark, Step};
-
-/// Longer than some ticks of the slowest clock that inodes get their times from (100 ticks a second).
-const TICKS: Duration = Duration::from_millis(50);
 
 /// Longer than a second.
 const SECOND: Duration = Duration::from_millis(1100);
@@ -46,6 +44,6 @@ const SECOND: Duration = Duration::from_millis(1100);
 pub(super) fn wait_for_the_clock(root: Option<&Root>) {
     let stat = root.and_then(|root| root.pin.stat().ok());
     // A filesystem that keeps whole seconds, or one of which nothing is known.
-    let is_coarse = stat.is_none_or(|stat| stat.changed.1 == 0);
-    std::thread::sleep(if is_coarse { SECOND } else { TICKS });
+    let is_coarse = stat.is_none_or(|stat| stat.changed.is_whole_second());
+    std::thread::sleep(if is_coarse { SECOND } else { SOME_TICKS });
 }

@@ -1,8 +1,9 @@
 //! When an inode must have been changed last.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::fs::Stat;
+use crate::fs::inode_time::InodeTime;
 use crate::journal::{Journal, Mark};
 use crate::ownership::Flags;
 
@@ -49,14 +50,14 @@ impl Window {
 
     /// Whether nobody has changed it since it was handed over.
     pub fn allows(&self, stat: &Stat) -> bool {
-        stat.changed <= parts(self.unchanged_since)
+        stat.changed <= self.unchanged_since.into()
     }
 
     /// The same, or only the run or its undoing has changed it: they rename entries of directories, write files in them
     /// anew, and take flags away from an inode.
     pub fn allows_the_run(&self, stat: &Stat, held: Flags) -> bool {
         let may_be_changed = stat.is_dir() || !held.is_empty();
-        let by_the_run = |since: Timestamp| stat.changed >= parts(since - BEHIND);
+        let by_the_run = |since: Timestamp| stat.changed >= InodeTime::earliest_after(since);
         self.allows(stat) || may_be_changed && self.taken_away.is_some_and(by_the_run)
     }
 }
@@ -67,18 +68,10 @@ fn time(journal: &Journal, mark: Mark) -> Option<Timestamp> {
     found.map(|line| line.time)
 }
 
-/// Inodes get their times from a clock that may be two ticks behind, at 100 ticks a second.
-const BEHIND: SignedDuration = SignedDuration::from_millis(20);
-
-fn parts(time: Timestamp) -> (i64, u32) {
-    let nanoseconds = time.as_nanosecond();
-    let seconds = nanoseconds.div_euclid(1_000_000_000);
-    let rest = nanoseconds.rem_euclid(1_000_000_000);
-    (seconds as i64, rest as u32)
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::fs::PinnedFile;
 

@@ -1,19 +1,22 @@
 //! Whether a daemon, or somebody else, worked in what the undo of a step would give other owners.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::error::StepError;
 use super::survey::{StepState, Survey, Surveyor};
 use crate::fs::file_ops::mtime_ns;
+use crate::fs::inode_time::SOME_TICKS;
 use crate::journal::Step;
 use crate::journal::step::StepPath;
 
 /// The kernel stamps inodes with the time of its last clock tick, and filesystems may round it.
 const SLACK_NS: i128 = 2_000_000_000;
 
-/// How far the times of two inodes that one rename changed may be apart: two ticks, at 100 ticks a second, and what the
-/// call may wait in between on a busy host. A daemon takes longer to start.
-const TICKS_NS: u64 = 50_000_000;
+/// How far the times of two inodes that one rename changed may be apart: two ticks, and what the call may wait in between
+/// on a busy host. A daemon takes longer to start.
+const ONE_CALL: Duration = SOME_TICKS;
 
 impl Surveyor<'_> {
     /// Why a mount is not undone: somebody has worked in what it shows.
@@ -62,7 +65,7 @@ impl Surveyor<'_> {
         };
         let by_the_run = began.as_nanosecond() - SLACK_NS..=finished.as_nanosecond();
         let changed = self.modified(dir);
-        changed.is_some_and(|changed| !by_the_run.contains(&i128::from(changed)))
+        changed.is_some_and(|changed| !by_the_run.contains(&changed))
     }
 
     /// Whether a directory was worked in since the run took its guard away: from then on a daemon starts on it, also where
@@ -94,14 +97,14 @@ impl Surveyor<'_> {
         let Ok(Some(stat)) = self.roots.stat(entry) else {
             return false;
         };
-        let (seconds, nanoseconds) = stat.changed;
-        let put = seconds * 1_000_000_000 + i64::from(nanoseconds);
+        let put = stat.changed.as_ns();
         self.modified(dir).is_some_and(|modified| {
-            modified.abs_diff(put) > TICKS_NS && (modified > put || !has_finished)
+            let apart = modified.abs_diff(put) > ONE_CALL.as_nanos();
+            apart && (modified > put || !has_finished)
         })
     }
 
-    fn modified(&self, dir: &StepPath) -> Option<i64> {
-        mtime_ns(self.roots.dir(dir).ok()?).ok()
+    fn modified(&self, dir: &StepPath) -> Option<i128> {
+        mtime_ns(self.roots.dir(dir).ok()?).ok().map(i128::from)
     }
 }

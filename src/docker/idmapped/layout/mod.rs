@@ -102,8 +102,7 @@ enum Age {
 
 impl Since {
     fn age(&self, stat: &Stat) -> Age {
-        let (seconds, nanoseconds) = stat.changed;
-        let is_old = seconds * 1000 + i64::from(nanoseconds / 1_000_000) < self.ms;
+        let is_old = stat.changed.as_ms() < self.ms;
         let born = stat.identity.born;
         let why = match self.doubt {
             Some(Undated::Copied) => Undated::Copied,
