@@ -23,8 +23,8 @@ use super::steps::precheck::StepPlaces;
 use super::steps::rename_needs::RenameNeeds;
 use crate::fs::Root;
 use crate::guidance::Guidance;
-use crate::journal::run_lock::RunLock;
 use crate::journal::Store;
+use crate::journal::run_lock::RunLock;
 use crate::preflight::rename_flags::UntestedRename;
 use crate::preflight::{PermanentBlocker, check_writable};
 

@@ -147,7 +147,11 @@ impl PodmanMove {
                 others: blockers(&to, user),
             },
             to: to.path(),
-            plan: Plan::new(shift, Box::new(policy), steps.finish(vec![to.anchor.clone()])),
+            plan: Plan::new(
+                shift,
+                Box::new(policy),
+                steps.finish(vec![to.anchor.clone()]),
+            ),
             from: plain.path.clone(),
             carried: carried.into_iter().chain(database).map(text).collect(),
             left: plain_left(names.others),

@@ -29,7 +29,7 @@ impl PlannedSteps {
     }
 
     /// Hands them in; whether they could be written, [`Writer::close`] says.
-    pub(super) fn journal(&self, writer: &Writer) {
+    pub(in crate::engine) fn journal(&self, writer: &Writer) {
         // A frame is read whole into memory.
         const FRAME: usize = 1 << 20;
         let mut lines = Vec::new();

@@ -37,7 +37,9 @@ pub fn run(args: &RebaseArgs, invocation: &mut Invocation) -> Result<Exit, Failu
     let mut rebase = Rebase::prepare(&request, control).map_err(refused)?;
     let (report, kind) = match args.preview.dry_run {
         true => {
-            let mut report = rebase.plan.dry_run(&store, output.open_manifest()?, control)?;
+            let mut report = rebase
+                .plan
+                .dry_run(&store, output.open_manifest()?, control)?;
             report.would_refuse.extend(rebase.mounted.take());
             (report, SummaryKind::DryRun)
         }
