@@ -15,10 +15,10 @@ pub const REVERT_ROOTLESS: &str = "docker revert --rootless";
 /// The one that remaps by a mount.
 pub const MIGRATE_IDMAPPED: &str = "docker migrate --idmapped";
 
-/// The same for Podman, as records name it.
+/// Moves root's Podman store to a user, as records name it.
 pub const MIGRATE_PODMAN: &str = "podman migrate";
 
-/// The same, for a user who is to be named.
+/// Moves root's Podman store to a user who is to be named.
 pub const MIGRATE_PODMAN_TO: &str = "podman migrate --to-user";
 
 /// The way back.
@@ -74,13 +74,13 @@ pub enum Guidance<'a> {
     /// Of a tree of which it cannot be told whether it is in use.
     #[error("--allow-in-use skips this check")]
     AllowUnknownUse,
-    /// The same, where the command has no option for it.
+    /// Of a tree of which it cannot be told whether it is in use, where the command has no option for it.
     #[error("Is /proc mounted? `mount -t proc proc /proc`, then run this again")]
     MountProc,
     /// Of an inode that has names outside of the tree.
     #[error("add --allow-outside-links")]
     AllowOutsideLinks,
-    /// The same, of an inode with this path, where the command has these options.
+    /// Of an inode with this path that has names outside of the tree, where the command has these options.
     #[error("{}", find_outside_links(.0, *.1))]
     FindOutsideLinks(&'a str, CommandOptions),
     /// Of an inode whose names keep moving, where the command has these options.
@@ -89,7 +89,7 @@ pub enum Guidance<'a> {
     /// Of a map whose sides meet, before a run: nothing of this tree was shifted.
     #[error("If you know that nothing below {0} was shifted before, add --assume-unshifted")]
     AssumeUnshifted(&'a str),
-    /// The same, where the tree is only looked at: all of it was.
+    /// Of a map whose sides meet, where the tree is only looked at: all of it was shifted.
     #[error("If you know that everything below {0} was shifted, add --assume-shifted")]
     AssumeShifted(&'a str),
     /// Of an inode that is immutable (`i`) or append-only (`a`), where the command has these options.
@@ -101,16 +101,16 @@ pub enum Guidance<'a> {
     /// Of something in the tree that cannot be changed.
     #[error("leave it out with --exclude")]
     LeaveOut,
-    /// The same, of something with this path.
+    /// Of something with this path that cannot be changed.
     #[error("Leave it out with --exclude {0}")]
     LeaveOutPath(&'a str),
-    /// The same, of something that is mounted below the tree.
+    /// Of something that is mounted below the tree and cannot be changed.
     #[error("leave it out with --exclude, or run without --cross-mounts")]
     LeaveOutMount,
     /// Of inodes that cannot be shifted, after what happens then.
     #[error("unless --keep-going is given")]
     KeepGoing,
-    /// The same, of a manifest that can be applied.
+    /// Of inodes of a dry run that cannot be shifted, with a manifest that can be applied.
     #[error("and `idshift shift --from-manifest` would be refused, unless --keep-going is given")]
     ApplyKeepsGoing,
     /// Of data that somebody else had since.
@@ -121,13 +121,13 @@ pub enum Guidance<'a> {
         "Stop what changes the tree, then run the same `idshift shift` again: it shifts what is left"
     )]
     ShiftAgain,
-    /// The same, where ids do not tell what is shifted.
+    /// Of a tree in which names changed during a run, where ids do not tell what is shifted.
     #[error(
         "The ids do not tell what is shifted: undo the run with `idshift rollback`, stop what changes the tree, \
          then shift it again"
     )]
     RollBackAndShiftAgain,
-    /// The same, of a run that works out everything before it begins.
+    /// Of a tree in which names changed before a run that works out everything first.
     #[error("Stop what changes the tree, then run the same command again")]
     RunAgain,
     /// Of a process that may not change owners.

@@ -302,7 +302,7 @@ pub(crate) fn has_idmapped_mounts() -> bool {
 
 /// `listxattrat(2)` (Linux 6.13), as kin of the other `*xattrat` calls.
 pub(crate) fn has_xattrat() -> bool {
-    /// The same on every architecture (`syscalls.h` of Linux 6.13); not in libc yet.
+    /// One number on every architecture (`syscalls.h` of Linux 6.13); not in libc yet.
     const SYS_LISTXATTRAT: libc::c_long = 465;
     // SAFETY: the path is a string with its end, and no list is asked for: of no size, at no place.
     let answer = unsafe {

@@ -26,7 +26,7 @@ pub static SHORT: LazyLock<String> = LazyLock::new(|| match commit() {
     None => number().to_string(),
 });
 
-/// The same, and the features.
+/// Version, commit and features.
 pub static LONG: LazyLock<String> = LazyLock::new(|| {
     let rows = [
         ("Built for", format!("{ARCH}, {OS}, {}", libc())),

@@ -31,7 +31,7 @@ pub fn this_data_root(path: &Path) -> String {
 /// Where `daemon.json` cannot be written.
 pub const NO_DAEMON_JSON: &str = "leave out --write-daemon-json";
 
-/// The same, once something else is changed.
+/// Where `daemon.json` cannot be written, once something else is changed.
 pub const AGAIN_NO_DAEMON_JSON: &str = "run this again without --write-daemon-json";
 
 /// Where `daemon.json` is that of a daemon on another data-root.
@@ -41,18 +41,18 @@ pub const OTHER_DAEMON_JSON: &str = "Run this again without --write-daemon-json,
 /// Where `daemon.json` switches the containerd image store on.
 pub const ADD_WRITE_DAEMON_JSON: &str = "Add --write-daemon-json, which removes it in the same run";
 
-/// The same, before a migration.
+/// Where `daemon.json` switches the containerd image store on, before a migration.
 pub const MIGRATE_WRITES_DAEMON_JSON: &str =
     "idshift docker migrate --write-daemon-json removes it in the same run";
 
 /// Where the user or its ranges are missing, in an audit.
 pub const MIGRATE_CREATES_USER: &str = "migrate with --create-user";
 
-/// The same, where dockerd is asked for `default`.
+/// Where the user or its ranges are missing, and dockerd is asked for `default`.
 pub const CREATE_USER_AS_DOCKERD: &str =
     "`idshift docker migrate --create-user` creates it, as dockerd does";
 
-/// The same, where a command of the system is named first.
+/// Where the user or its ranges are missing, and a command of the system is named first.
 pub const CREATE_USER_TOO: &str = "`idshift docker migrate --create-user` does so too";
 
 /// Where a root is remapped already.
@@ -83,7 +83,7 @@ idshift prepare --assume-unshifted";
 /// What shifts a volume elsewhere, beside a command of its own; in a dry run.
 pub const SO_DOES_BIND_MOUNTS: &str = "--bind-mounts shifts its content, too";
 
-/// The same, in an audit.
+/// What shifts a volume elsewhere, beside a command of its own; in an audit.
 pub const MIGRATE_BIND_MOUNTS: &str =
     "`idshift docker migrate --bind-mounts` shifts its content, too";
 
@@ -105,7 +105,7 @@ pub const NO_SPACE_FOR_COPY: &str =
 pub const MARK_CONTAINERS: &str =
     "migrate with --set-userns-host, or recreate it with --userns=host";
 
-/// The same after a migration, which is the run of this journal, as a command line names it.
+/// Where containers cannot run remapped, after a migration: the run of this journal, as a command line names it.
 pub fn mark_later(journal: &str) -> String {
     format!(
         "To have such containers marked, before the daemon is started: `idshift rollback {journal}`, and migrate again \
@@ -185,7 +185,7 @@ pub fn ranges_as_options(map: &IdMap) -> String {
     ranges.map(|range| format!(" --map {range}")).collect()
 }
 
-/// The same for the map that a daemon makes of this user's lines: by the user, where `--subid` reads it alike. Docker
+/// The options for the map that a daemon makes of this user's lines: by the user, where `--subid` reads it alike. Docker
 /// takes lines of `/etc/subuid` as they stand, and looks into no `nsswitch.conf`.
 pub fn map_options(user: &str, map: &IdMap) -> String {
     let ascends = |map: &RangeMap| map.ranges().is_sorted_by_key(Range::host);

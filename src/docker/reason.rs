@@ -98,7 +98,7 @@ pub enum Reason {
     /// The daemon would not start, or would show no images.
     #[error("{0}. {help}", help = help::ADD_WRITE_DAEMON_JSON)]
     StoreSwitchedOn(StoreFeature),
-    /// The same, said where idshift writes nothing.
+    /// dockerd is told an option that does not go with userns-remap, in a place where idshift writes nothing.
     #[error(
         "has {0}. With userns-remap, a daemon that is told this does not start, or does not show its images. Remove it there, \
          reload systemd if it is in a unit, and run this again"

@@ -23,7 +23,7 @@ impl Remap {
         Remap::resolve_or(value, &NoRanges::Nothing)
     }
 
-    /// The same for a daemon on this data-root. `direction`: where that is to go. What helps depends on what is there: a
+    /// The ranges of a daemon on this data-root. `direction`: where that is to go. What helps depends on what is there: a
     /// remapped root needs the ranges that it was made for.
     ///
     /// # Errors

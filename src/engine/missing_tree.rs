@@ -15,7 +15,7 @@ pub enum NotTheTree {
     /// Another directory or file is at its path.
     #[error("the root of the tree is another inode now")]
     AnotherInode,
-    /// The same for a directory where a mount was crossed.
+    /// A directory below which a mount was crossed is another one.
     #[error("another directory is in its place")]
     AnotherDirectory,
     /// It cannot be opened.

@@ -27,7 +27,7 @@ pub enum Rule {
         /// Group, a host id.
         gid: u32,
     },
-    /// The same, and none of those ids counts as already shifted.
+    /// As [`Rule::Give`], and none of those ids counts as already shifted.
     GiveAll {
         /// Owner, a host id.
         uid: u32,
@@ -52,9 +52,9 @@ pub enum Rule {
     Undated(Undated),
     /// Host ids become container ids, and container ids host ids.
     Exchange,
-    /// The same, and what its host ids stand for is not known: it must have none.
+    /// As [`Rule::Exchange`], and what its host ids stand for is not known: it must have none.
     ExchangeUndated(Undated),
-    /// The same; other ids stay.
+    /// As [`Rule::Exchange`], and other ids stay.
     ExchangeInRange,
     /// It becomes root's, and nobody else may open it.
     Close,
@@ -144,7 +144,7 @@ pub trait Policy: Sync {
     }
 }
 
-/// The same rule for every inode of every tree.
+/// One rule for every inode of every tree.
 pub struct Uniform(pub Rule);
 
 impl Policy for Uniform {

@@ -30,7 +30,7 @@ pub(super) fn open(line: &RootLine) -> Result<Root, NotTheTree> {
     }
 }
 
-/// The same, where its owners are those on disk: an idmapped mount can show it, too.
+/// Opens a tree again whose owners are those on disk: an idmapped mount can show it, too.
 ///
 /// # Errors
 /// Why it is not.

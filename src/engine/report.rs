@@ -25,10 +25,10 @@ pub enum ProblemKind {
     Protected,
     /// It is not what the journal or the manifest says it was.
     Conflict,
-    /// The same: its name is gone.
+    /// Of the conflicts: its name is gone.
     #[serde(rename = "conflict")]
     Gone,
-    /// The same: its name is another inode's.
+    /// Why an inode is not where a journal says: its name is another inode's.
     #[serde(rename = "conflict")]
     Replaced,
 }

@@ -74,7 +74,7 @@ pub fn read_entry(
     }
 }
 
-/// The same, when it is also known which attributes it has.
+/// The `Ownership` of a pinned inode, when it is also known which attributes it has.
 fn read_present(pin: &PinnedFile, stat: &Stat, present: Present) -> Result<Ownership, ReadError> {
     let xattrs = match present {
         Present::NONE => OwnershipXattrs::default(),

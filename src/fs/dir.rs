@@ -48,7 +48,7 @@ pub fn open_dir(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<OwnedFd
     }
 }
 
-/// The same, of a directory that no mount covers (`RESOLVE_NO_XDEV`, `openat2(2)`): one that is
+/// Opens a directory that no mount covers (`RESOLVE_NO_XDEV`, `openat2(2)`): one that is
 /// covered is not even opened, because a network or FUSE filesystem might not answer.
 ///
 /// # Errors

@@ -160,7 +160,7 @@ fn numbers_first(
     }))
 }
 
-/// The same, and all are pinned.
+/// Looks names up, and pins all of them.
 fn pin_first(
     n: usize,
     name: &CStr,

@@ -31,7 +31,7 @@ pub struct Mount {
     pub idmapped: bool,
     /// The filesystem's options, one value of each name.
     pub settings: HashMap<String, Option<String>>,
-    /// The same as they stand there: an overlay can have many `lowerdir+`.
+    /// The options as they stand there: an overlay can have many `lowerdir+`.
     pub options: String,
 }
 
@@ -61,7 +61,7 @@ pub fn first_within(dir: &Path) -> Option<PathBuf> {
     first_of(dir, |dir, point| point.starts_with(dir))
 }
 
-/// The same, of those below it alone.
+/// The first mount point below a directory, not the directory itself.
 pub fn first_below(dir: &Path) -> Option<PathBuf> {
     first_of(dir, |dir, point| point != dir && point.starts_with(dir))
 }

@@ -27,7 +27,7 @@ impl PinnedFile {
         rustix::fs::openat(dir, name, PIN, Mode::empty()).map(PinnedFile)
     }
 
-    /// The same, but fails where a mount covers the name (`RESOLVE_NO_XDEV`, `openat2(2)`).
+    /// Pins what a name means in a directory; fails where a mount covers the name (`RESOLVE_NO_XDEV`, `openat2(2)`).
     ///
     /// # Errors
     /// `EXDEV` at a mount point, `ENOSYS` before Linux 5.6.

@@ -36,7 +36,7 @@ impl MissingRanges {
         })
     }
 
-    /// The same, where the user is to have the ranges of this map; none where those that are missing are several in a file.
+    /// What is missing where the user is to have the ranges of this map; none where several are missing in a file.
     pub fn of_map(
         user: &str,
         uid: Option<u32>,
@@ -121,7 +121,7 @@ impl MissingRanges {
         commands
     }
 
-    /// The same for a shell.
+    /// The command, for a shell.
     pub fn command_line(&self) -> String {
         let commands: Vec<String> = self
             .commands()

@@ -44,7 +44,7 @@ pub struct Report {
     pub title: String,
     /// The verdict.
     pub grade: Grade,
-    /// The same in a sentence.
+    /// The verdict in a sentence.
     pub verdict: String,
     /// Names and values: map, host, time.
     pub facts: Vec<(String, String)>,

@@ -17,7 +17,7 @@ const MOST_DIRS: usize = 30_000;
 pub struct Dir {
     /// Inodes in it and below that change.
     pub inodes: u64,
-    /// The same by owner before and after.
+    /// Inodes by owner before and after.
     pub owners: HashMap<OwnerChange, u64>,
     /// Directories in it.
     pub dirs: BTreeMap<Vec<u8>, Dir>,

@@ -58,7 +58,7 @@ impl Journal {
         self.append_to(file).map_err(io)
     }
 
-    /// The same for a file that is open for writing already.
+    /// Appends to this journal through a file that is open for writing already.
     pub fn append_to(&self, file: File) -> io::Result<Appender> {
         Appender::new(file, self.frames(), self.bytes(), self.named())
     }

@@ -24,7 +24,7 @@ impl Journal {
         FrameReader::begin(path)?.up_to(u32::MAX)
     }
 
-    /// The same for a file that is open for reading and writing, so that a journal that was removed
+    /// Reads a journal from a file that is open for reading and writing, so that one that was removed
     /// meanwhile can still be undone.
     pub fn read_from(path: &Path, file: File) -> Result<Journal, JournalError> {
         FrameReader::of(path, file)?.up_to(u32::MAX)

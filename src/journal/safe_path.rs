@@ -103,7 +103,7 @@ pub fn check_directory(path: &Path) -> Result<(), Distrust> {
     check_levels(open_dir(path)?, path, "")
 }
 
-/// The same for a directory that does not exist yet.
+/// Checks the directories above one that does not exist yet.
 ///
 /// # Errors
 /// [`Distrust`]

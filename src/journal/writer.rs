@@ -94,7 +94,7 @@ impl Appender {
         self.mark_with_conflicts(mark, left, 0)
     }
 
-    /// The same, and says how many of those that are left were not touched.
+    /// Writes a mark that also says how many of those that are left were not touched.
     pub fn mark_with_conflicts(&mut self, mark: Mark, left: u64, conflicts: u64) -> io::Result<()> {
         let time = Timestamp::now();
         let line = Record::Mark(MarkLine {

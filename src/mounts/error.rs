@@ -149,7 +149,7 @@ pub enum MountError {
         /// The file.
         path: PathBuf,
     },
-    /// The same, where the unit would be removed.
+    /// A unit that idshift did not write would be removed.
     #[error(
         "{path}: was not written by idshift, which does not remove it. `idshift umount --keep-unit {word}` unmounts and \
         keeps it",

@@ -69,7 +69,7 @@ impl Ownership {
         xattrs.map_or(&NO_OVERLAY, |xattrs| &xattrs.overlay)
     }
 
-    /// The same with these xattrs of overlayfs.
+    /// This ownership with these xattrs of overlayfs.
     pub fn with_overlay(self, overlay: OverlayXattrs) -> Ownership {
         let xattrs = self.xattrs.map(|xattrs| *xattrs).unwrap_or_default();
         let xattrs = OwnershipXattrs { overlay, ..xattrs };

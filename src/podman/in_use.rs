@@ -61,7 +61,7 @@ fn used_since_boot(user: &RootlessUser) -> Option<(PathBuf, String)> {
     Some((found, reason))
 }
 
-/// The same of root's, which has nothing in the store `to`. `usual`: the store that it uses unless told otherwise. Both
+/// Whether root's Podman was used since the host booted. It has nothing in the store `to`. `usual`: the store that it uses unless told otherwise. Both
 /// files are for all of its stores: without them, it takes the next command for the first one after a boot, and removes
 /// containers with `--rm` that run (`libpod/runtime.go`, `refresh`, Podman 5.4.2).
 pub(super) fn used_by_root_since_boot(to: &Path, usual: &Path) -> Option<(PathBuf, String)> {

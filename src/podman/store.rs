@@ -95,7 +95,7 @@ pub struct Listed {
     /// Ids of a user namespace of its own.
     #[serde(default)]
     pub uidmap: Option<Vec<serde::de::IgnoredAny>>,
-    /// The same of groups.
+    /// Its map of group ids.
     #[serde(default)]
     pub gidmap: Option<Vec<serde::de::IgnoredAny>>,
 }

@@ -33,7 +33,7 @@ pub enum MountViewError {
         /// The command names trees, and what is left out of them.
         names_trees: bool,
     },
-    /// The same, and the mount point lies outside of the chroot.
+    /// A tree is seen through an idmapped mount whose mount point lies outside of the chroot.
     #[error(
         "{path}: is seen through an idmapped mount whose mount point is outside of this chroot, so its owners \
         on disk are not those shown. {OUTSIDE}",

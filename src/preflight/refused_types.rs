@@ -11,9 +11,9 @@ pub enum Obstacle {
     WrittenOnce,
     /// Another machine keeps the files and decides who may give them away.
     Server,
-    /// The same, by NFS.
+    /// Another host keeps the files, and NFS refuses the change.
     NfsServer,
-    /// The same, the host of this virtual machine.
+    /// The host of this virtual machine keeps the files.
     Hypervisor,
     /// Nothing is mounted there yet.
     NotYetMounted,

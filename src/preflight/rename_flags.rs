@@ -121,7 +121,7 @@ pub fn check_known(
     }
 }
 
-/// The same, tried where the type does not tell: in a directory of its own, which is removed again. The directory
+/// Checks the renames, and tries them where the type does not tell: in a directory of its own, which is removed again. The directory
 /// above gets its time of last modification back.
 ///
 /// # Errors

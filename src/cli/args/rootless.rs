@@ -25,7 +25,7 @@ pub struct RootlessArgs {
     pub to: Option<PathBuf>,
 }
 
-/// The same, of the way back.
+/// Options of the way back from a user's daemon.
 #[derive(Clone, Debug, Args)]
 pub struct RevertRootlessArgs {
     /// The user whose rootless Docker has the data, all of which becomes root's

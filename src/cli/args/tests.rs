@@ -23,9 +23,10 @@ const MAY_NAME_FLAGS: [&str; 10] = [
 ];
 
 /// Flags of other programs that idshift has too: `dockerd --data-root`.
-const OF_OTHERS: [(&str, &str); 3] = [
+const OF_OTHERS: [(&str, &str); 4] = [
     ("preflight/in_use/message.rs", "--data-root"),
     // Of `findmnt` and `nsenter`.
+    ("engine/crossed_mounts.rs", "--target"),
     ("engine/refusal.rs", "--target"),
     ("fs/idmapped_mount/error.rs", "--target"),
 ];

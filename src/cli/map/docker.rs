@@ -39,7 +39,7 @@ impl MapArgs {
         )))
     }
 
-    /// The same for a daemon with this `userns-remap`.
+    /// These options, or the map of a daemon with this `userns-remap`.
     ///
     /// # Errors
     /// There is no such user, or it has no ranges.

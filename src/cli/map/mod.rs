@@ -80,7 +80,7 @@ impl MapArgs {
         Ok(self.with_range(quiet)?.map)
     }
 
-    /// The same, for files that are to be shifted in this direction.
+    /// Resolves the map for files that are to be shifted in this direction.
     pub fn resolve_to_shift(&self, direction: Direction, quiet: bool) -> Result<IdMap, Failure> {
         let named = self.with_range(quiet)?;
         match direction == Direction::Into && named.is_behind_mount() {

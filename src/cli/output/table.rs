@@ -18,7 +18,7 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     aligned(rows, "  ", Alignment::Left, width())
 }
 
-/// The same, with what helps in the last column. Where that does not fit, it is below each row, in one piece: it is
+/// A table with what helps in the last column. Where that does not fit, it is below each row, in one piece: it is
 /// to be copied.
 pub fn columns_and_remedy(rows: &[Vec<String>]) -> String {
     with_remedy(rows, width())

@@ -125,7 +125,7 @@ pub struct MoveCommand<'a, E> {
     pub execute: &'a Execute<'a, E>,
     /// What a person should know afterwards.
     pub notes: &'a dyn Fn(&Report) -> Vec<String>,
-    /// The same, to be told last.
+    /// A note that comes last.
     pub last_note: Option<String>,
 }
 

@@ -57,7 +57,7 @@ impl Database {
         Database::of(file, path)
     }
 
-    /// The same of a file that is open. `path` is for messages.
+    /// Opens a database of which the file is open already. `path` is for messages.
     ///
     /// # Errors
     /// As of [`Database::open`].

@@ -32,7 +32,7 @@ pub struct Work {
     /// Layers and volumes with ids outside the range, or with other trouble, and how many inodes of
     /// each; of the first thousand.
     pub troubles: Vec<(String, u64)>,
-    /// The same, of immutable and append-only inodes.
+    /// Layers and volumes with immutable and append-only inodes, and how many of each.
     pub protected: Vec<(String, u64)>,
     /// A file that has names outside the data-root, in words.
     #[serde(skip_serializing_if = "Option::is_none")]

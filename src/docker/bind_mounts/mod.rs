@@ -95,7 +95,7 @@ pub struct BindMount {
     /// What that account has to do with it.
     #[serde(skip)]
     pub claim: Option<Claim>,
-    /// The same for people: a command, where one helps.
+    /// What to do, for people: a command, where one helps.
     pub advice: String,
 }
 

@@ -22,7 +22,7 @@ pub fn docker_service() -> Option<Vec<Word>> {
     service("docker")
 }
 
-/// The same of a service with this name.
+/// The command line of a service with this name.
 pub fn service(name: &str) -> Option<Vec<Word>> {
     let texts: Vec<(PathBuf, String)> = files(name)
         .into_iter()

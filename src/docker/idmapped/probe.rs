@@ -23,7 +23,7 @@ enum ProbeError {
     /// The guards of the content would not hold.
     #[error("its filesystem has no immutable directories (chattr +i)")]
     NoImmutable,
-    /// The same, because of this process.
+    /// The directory cannot be made immutable, because of this process.
     #[error(
         "this process lacks CAP_LINUX_IMMUTABLE. Run idshift on the host, outside of containers"
     )]

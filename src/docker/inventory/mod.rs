@@ -120,7 +120,7 @@ impl Inventory {
         })
     }
 
-    /// The same of one that is about to go out of the range. `sources`: what containers bind, and
+    /// The inventory of a root that is about to go out of the range. `sources`: what containers bind, and
     /// what was shifted with the data-root before. What of it is not in the range stays as it is, so
     /// that nobody has to be asked who can use it.
     ///

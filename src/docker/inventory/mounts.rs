@@ -152,7 +152,7 @@ impl MountPoint {
         DockerError::in_the_way(&self.path, self.reason())
     }
 
-    /// The same, for whoever names the path himself.
+    /// Why, without the path, for who names that already.
     pub fn reason(&self) -> String {
         let (path, new) = (shell_word(&self.path), shell_word(&self.new_path));
         match self.by_daemon {

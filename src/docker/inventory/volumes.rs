@@ -165,7 +165,7 @@ impl VolumeElsewhere {
 }
 
 impl VolumeElsewhere {
-    /// The same on the way out of the range, where `own` goes along and `shifted` is in the range.
+    /// Decides on the way out of the range, where `own` goes along and `shifted` is in the range.
     pub(super) fn decide_back(
         &mut self,
         own: &[PathBuf],

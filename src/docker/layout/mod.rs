@@ -145,7 +145,7 @@ impl Layout {
         }
     }
 
-    /// The same, for who has another place for the docker root.
+    /// The rule of a path, for who has another place for the docker root.
     pub(super) fn rule_of(&self, path: &[&[u8]]) -> Rule {
         self.rule(path)
     }

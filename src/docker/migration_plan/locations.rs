@@ -56,7 +56,7 @@ impl Locations {
         self.source.iter().map(String::as_str).collect()
     }
 
-    /// The same as an absolute path.
+    /// Where the docker root is on disk today, as an absolute path.
     pub fn source_dir(&self) -> PathBuf {
         let mut path = self.data_root.clone();
         path.extend(&self.source);

@@ -91,7 +91,7 @@ pub(in crate::docker) fn config_with_new_paths(
         .map_err(|error| not_json(&dir.join(CONFIG), &error))
 }
 
-/// The same of its `hostconfig.json`.
+/// A container's `hostconfig.json` with new paths.
 pub(in crate::docker) fn hostconfig_with_new_paths(
     before: &str,
     dir: &Path,

@@ -40,7 +40,7 @@ impl Window {
         })
     }
 
-    /// The same, where it was taken away then, unless it was before.
+    /// Begins when the tree was taken away, unless that was before.
     pub fn since_taken_away(self, then: Option<Timestamp>) -> Window {
         Window {
             taken_away: self.taken_away.or(then),
@@ -53,7 +53,7 @@ impl Window {
         stat.changed <= self.unchanged_since.into()
     }
 
-    /// The same, or only the run or its undoing has changed it: they rename entries of directories, write files in them
+    /// Whether nobody, or only the run or its undoing, has changed it: they rename entries of directories, write files in them
     /// anew, and take flags away from an inode.
     pub fn allows_the_run(&self, stat: &Stat, held: Flags) -> bool {
         let may_be_changed = stat.is_dir() || !held.is_empty();

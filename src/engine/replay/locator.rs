@@ -43,7 +43,7 @@ pub(super) struct Locator<'a> {
 /// Why an inode is not where a journal says: its name is gone.
 const GONE: &str = "is gone, or was renamed";
 
-/// The same: its name is another inode's.
+/// Why an inode is not where a journal says: its name is another inode's.
 pub(super) const REPLACED: &str = "another inode has its name now";
 
 /// Why an inode cannot be looked at.

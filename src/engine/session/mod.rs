@@ -142,7 +142,7 @@ impl<'a> Session<'a, Opened> {
         Ok(self.with_stage(|Opened| Locked { lock }))
     }
 
-    /// The same for a run that has a journal: its trees were asked for then.
+    /// Checks a run that has a journal: its trees were asked for when it began.
     ///
     /// # Errors
     /// The first check that refuses.
@@ -154,7 +154,7 @@ impl<'a> Session<'a, Opened> {
         Ok(self.with_stage(|Opened| Locked { lock }))
     }
 
-    /// The same for a run that is to be finished: asks what the run asked, by what it was allowed.
+    /// Checks a run that is to be finished: asks what the run asked, by what it was allowed.
     ///
     /// # Errors
     /// The first check that refuses.

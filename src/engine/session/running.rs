@@ -126,7 +126,7 @@ impl Session<'_, Running<'_>> {
         let _ = std::fs::remove_file(&self.stage.journal);
     }
 
-    /// The same, and returns its report.
+    /// Ends a run that changed nothing, and returns its report.
     pub fn unchanged(self, ending: Ending, stats: Stats) -> Report {
         let report = self.report(ending, stats.without_changes());
         self.discard();

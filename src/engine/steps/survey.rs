@@ -89,7 +89,7 @@ impl Surveyor<'_> {
         self.survey_up_to(reached, next_move)
     }
 
-    /// The same of steps all of which were taken once: none is ahead.
+    /// Surveys steps all of which were taken once: none is ahead.
     pub fn survey_of_finished(&self, reached: usize) -> Survey {
         self.survey_up_to(reached, usize::MAX)
     }

@@ -117,7 +117,7 @@ fn copy_attributes(old: &File, new: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The same of symlinks, which cannot be opened; SELinux labels them too.
+/// Copies the attributes of a symlink, which cannot be opened; SELinux labels them too.
 fn copy_link_attributes(dir: BorrowedFd<'_>, old: &[u8], new: &[u8]) -> io::Result<()> {
     let dir = Path::new("/proc/thread-self/fd").join(dir.as_raw_fd().to_string());
     let [old, new] = [old, new].map(|name| dir.join(OsStr::from_bytes(name)));

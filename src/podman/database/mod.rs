@@ -88,7 +88,7 @@ impl Database {
         Ok(database)
     }
 
-    /// The same, of a file that may be hostile: it has Podman's own tables and nothing else.
+    /// Reads a user's database, which may be hostile: it has Podman's own tables and nothing else.
     ///
     /// # Errors
     /// It is not what Podman writes.

@@ -37,7 +37,7 @@ pub(super) fn facts(path: &Path, journal: &Overview) -> Value {
     })
 }
 
-/// The same in an object that has a command and roots of its own.
+/// The facts of a journal in an object that has a command and roots of its own.
 pub(super) fn own_facts(journal: &Journal) -> Value {
     let mut facts = facts(&journal.path, &Overview::from(journal));
     if let Value::Object(members) = &mut facts {

@@ -119,7 +119,7 @@ impl Since {
         }
     }
 
-    /// The same of an entry of the docker root. The way into the range renamed it, which gave it a later ctime.
+    /// The age of an entry of the docker root. The way into the range renamed it, which gave it a later ctime.
     fn age_of_renamed(&self, stat: &Stat) -> Age {
         let born = stat.identity.born;
         match self.doubt {

@@ -51,7 +51,7 @@ impl LayerTree {
         &self.nodes[id.0]
     }
 
-    /// The same, to be changed.
+    /// A node, to be changed.
     pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
         &mut self.nodes[id.0]
     }

@@ -84,7 +84,7 @@ pub(super) struct Around<'a> {
     pub name: &'a str,
     /// Whether a volume of this name comes along.
     pub has_volume: &'a dyn Fn(&str) -> bool,
-    /// The same of a secret.
+    /// Whether root's Podman has a secret of this name.
     pub has_secret: &'a dyn Fn(&str) -> bool,
     pub profile: &'a Profile,
 }

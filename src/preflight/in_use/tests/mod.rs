@@ -94,7 +94,7 @@ fn scene() -> (tempfile::TempDir, PathBuf) {
     (dir, real)
 }
 
-/// The same, for who may mount.
+/// A scene for who may mount.
 fn root_scene() -> Option<(tempfile::TempDir, PathBuf)> {
     is_root().then(scene)
 }

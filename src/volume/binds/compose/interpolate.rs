@@ -72,7 +72,7 @@ pub fn interpolate(text: &str, lookup: &Lookup<'_>) -> Result<String, Interpolat
     replaced(text, lookup, MOST_DEPTH)
 }
 
-/// The same; a variable whose value is not known is an empty text, as for Compose. For what decides nothing then.
+/// Interpolates; a variable whose value is not known is an empty text, as for Compose. For what decides nothing then.
 ///
 /// # Errors
 /// [`InterpolateError`]

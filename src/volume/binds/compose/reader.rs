@@ -42,7 +42,7 @@ impl ComposeReader<'_> {
         self.text_by(interpolate, node, what)
     }
 
-    /// The same, where a variable that is not known is an empty text.
+    /// The text of a node, where a variable that is not known is an empty text.
     pub fn text_or_empty(&self, node: &Node, what: &str) -> Result<String, BindsError> {
         self.text_by(interpolate_or_empty, node, what)
     }
@@ -65,7 +65,7 @@ impl ComposeReader<'_> {
         of.get(key).map(|node| self.text(node, key)).transpose()
     }
 
-    /// The same, where a variable that is not known is an empty text.
+    /// The text of a node, where a variable that is not known is an empty text.
     pub fn text_of_or_empty(&self, of: &Node, key: &str) -> Result<Option<String>, BindsError> {
         of.get(key)
             .map(|node| self.text_or_empty(node, key))
