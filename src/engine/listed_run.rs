@@ -7,7 +7,7 @@ use super::context::{WalkContext, WalkScope};
 use super::control::RunControl;
 use super::deferred_links::verify::walk_and_verify;
 use super::execute::Execution;
-use super::plan::{OnListed, PlannedSteps};
+use super::planned_steps::{OnListed, PlannedSteps};
 use super::refusal::Refusal;
 use super::replay::FailurePolicy;
 use super::request::ShiftRequest;

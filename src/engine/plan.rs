@@ -1,20 +1,17 @@
 //! A change of a host that is worked out whole before it begins: owners by where an inode is, and
 //! steps beside them.
 
-mod planned_steps;
-
-use std::io;
 use std::os::fd::AsFd;
 
 use jiff::Timestamp;
 
-pub use self::planned_steps::PlannedSteps;
 use super::Report;
 use super::context::WalkScope;
 use super::control::RunControl;
 use super::dry_run::{DryRun, ManifestOutput};
 use super::hardlinks::OutsideLinks;
 use super::listed_run::{ListedRun, check_no_outside_links};
+use super::planned_steps::{OnListed, PlannedSteps};
 use super::policy::Policy;
 use super::refusal::Refusal;
 use super::request::ShiftRequest;
@@ -41,10 +38,6 @@ pub struct Plan {
     /// The trees are only checked: a copy of them is changed, which has none of their flags and project ids.
     pub is_of_original: bool,
 }
-
-/// Done when all of a plan is in the journal, and before the journal says so: nothing is changed before that, and from then on
-/// the journal knows what to do about what was made for the plan.
-pub type OnListed<'a> = &'a dyn Fn() -> io::Result<()>;
 
 impl Plan {
     /// A plan that changes these trees themselves, none of which a user could enter.

@@ -5,7 +5,7 @@ use super::control::RunControl;
 use super::crossed_mounts::crossed_mounts;
 use super::dry_run::{DryRun, ManifestOutput};
 use super::listed_run::ListedRun;
-use super::plan::PlannedSteps;
+use super::planned_steps::PlannedSteps;
 use super::refusal::Refusal;
 use super::report::Report;
 use super::request::ShiftRequest;

@@ -1,10 +1,15 @@
 //! The steps of a plan.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::journal::Step;
 use crate::journal::record::{NameCounts, Record};
 use crate::journal::writer::Writer;
+
+/// Done when all of a plan is in the journal, and before the journal says so: nothing is changed before that, and from then on
+/// the journal knows what to do about what was made for the plan.
+pub type OnListed<'a> = &'a dyn Fn() -> io::Result<()>;
 
 /// What a plan does besides changing owners.
 #[derive(Default)]
@@ -29,7 +34,7 @@ impl PlannedSteps {
     }
 
     /// Hands them in; whether they could be written, [`Writer::close`] says.
-    pub(in crate::engine) fn journal(&self, writer: &Writer) {
+    pub(super) fn journal(&self, writer: &Writer) {
         // A frame is read whole into memory.
         const FRAME: usize = 1 << 20;
         let mut lines = Vec::new();
