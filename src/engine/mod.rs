@@ -22,7 +22,7 @@
 //! - `chown_check`: whether a filesystem keeps the owners it is given
 //! - `sync`: writing out what a run changes
 //! - [`new_inodes`]: what came into being since a run
-//! - [`control`], [`report`]: how a run talks, is held back, and ends
+//! - [`control`]: how a run talks and is held back; `problem`, [`stats`], [`report`]: what it left, counted, and how it ended
 
 pub mod apply_manifest;
 mod chown_check;
@@ -42,6 +42,7 @@ pub mod new_inodes;
 pub mod plan;
 mod planned_steps;
 pub mod policy;
+mod problem;
 pub mod refusal;
 mod reopen;
 pub mod replay;
@@ -52,6 +53,7 @@ pub mod rollback;
 mod session;
 pub mod shift;
 pub mod sinks;
+pub mod stats;
 pub mod steps;
 mod sync;
 pub mod target;
@@ -66,11 +68,13 @@ pub use hand_over::Reading;
 pub use plan::Plan;
 pub use planned_steps::PlannedSteps;
 pub use policy::{ByTree, Policy, Rule};
+pub use problem::{Problem, ProblemKind};
 pub use refusal::Refusal;
-pub use report::{Ending, Outcome, Problem, ProblemKind, Report, Stats};
+pub use report::{Ending, Outcome, Report};
 pub use request::ShiftRequest;
 pub use resume::{ResumeOptions, resume};
 pub use rollback::rollback;
 pub use shift::{dry_run, shift};
+pub use stats::Stats;
 pub use undo::RollbackOptions;
 pub use verify::{verify_journal, verify_map};

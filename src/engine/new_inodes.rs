@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rustix::fs::AtFlags;
 
 use super::control::RunControl;
-use super::report::{Stats, push_listed};
+use super::stats::{Stats, push_listed};
 use super::steps::Steps;
 use crate::fs::dir::NameKind;
 use crate::fs::inode_time::InodeTime;

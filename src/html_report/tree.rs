@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::engine::report::OwnerChange;
+use crate::engine::stats::OwnerChange;
 use crate::ownership::Ownership;
 
 /// Directories are listed down to so many levels below a root; deeper ones count for the one above.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::cli::output::run_words::RunWords;
 use crate::cli::output::table::{said_of, sentences, width, width_of_stderr};
 use crate::cli::output::text::{bytes, count, one_line, path};
-use crate::engine::report::RenamedObstacle;
+use crate::engine::stats::RenamedObstacle;
 use crate::engine::{Ending, Problem, ProblemKind, Report};
 use crate::journal::id::argument;
 use crate::journal::{Journal, JournalError};

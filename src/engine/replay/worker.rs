@@ -11,7 +11,7 @@ use super::change::{Changer, ToChange};
 use super::job::{FailurePolicy, Replay};
 use super::locator::{EntryProblem, Locator, REPLACED};
 use crate::engine::missing_tree::NotTheTree;
-use crate::engine::report::push_listed;
+use crate::engine::stats::push_listed;
 use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::live_mounts::LiveMounts;
 use crate::fs::{FirstCall, LookupEntry, PinnedFiles, Root, Stat, process};

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use super::error::StepError;
 use super::place::{StepRoots, last};
 use super::survey::{StepState, Survey, Surveyor};
-use crate::engine::report::RenamedObstacle;
+use crate::engine::stats::RenamedObstacle;
 use crate::engine::target::Target;
 use crate::fs::file_ops::{self, Owner, is_empty};
 use crate::fs::{Identity, Stat};

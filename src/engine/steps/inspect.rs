@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::error::StepError;
 use super::survey::StepState;
 use super::{Steps, wanted};
-use crate::engine::report::Problem;
+use crate::engine::problem::Problem;
 use crate::engine::target::Target;
 use crate::fs::{Identity, file_ops};
 use crate::journal::step::Move;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::error::StepError;
 use super::survey::{Survey, Surveyor};
 use super::{Steps, wanted};
-use crate::engine::report::Problem;
+use crate::engine::problem::Problem;
 use crate::engine::target::Target;
 use crate::journal::step::StepPath;
 use crate::journal::{Name, Step};

@@ -10,7 +10,7 @@ use super::error::StepError;
 use super::exchanged::Exchanged;
 use super::place::{PlaceDirs, StepRoots, last};
 use super::survey::{Survey, Surveyor};
-use crate::engine::report::RenamedObstacle;
+use crate::engine::stats::RenamedObstacle;
 use crate::fs::file_ops;
 use crate::idmap::IdMap;
 use crate::journal::Step;

@@ -3,7 +3,7 @@
 use super::Steps;
 use super::error::StepError;
 use super::survey::Survey;
-use crate::engine::report::Problem;
+use crate::engine::problem::Problem;
 use crate::engine::target::Target;
 use crate::journal::step::StepPath;
 

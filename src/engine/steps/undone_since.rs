@@ -3,7 +3,7 @@
 use super::Steps;
 use super::error::StepError;
 use super::survey::Survey;
-use crate::engine::report::Problem;
+use crate::engine::problem::Problem;
 
 impl Steps<'_> {
     /// As [`Steps::survey`], of a run that is to be undone. Where it has finished, it has come to every step: what the disk

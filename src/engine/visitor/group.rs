@@ -13,8 +13,8 @@ use super::decide::{Candidate, changes_plain, may_change};
 use crate::engine::ProblemKind;
 use crate::engine::hardlinks::{inodes_with_all_names_in, key};
 use crate::engine::policy::Rule;
-use crate::engine::report::push_listed;
 use crate::engine::sinks::{PinPolicy, Sink};
+use crate::engine::stats::push_listed;
 use crate::fs::escape::shell_word;
 use crate::fs::live_mounts::{KnownMounts, MountError};
 use crate::fs::{

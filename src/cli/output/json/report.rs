@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Invocation, path_value, paths};
-use crate::engine::report::RenamedObstacle;
+use crate::engine::stats::RenamedObstacle;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::id::id_of;
 use crate::preflight::TransientBlocker;
