@@ -16,7 +16,7 @@ const SHORTEST: u32 = 65_536;
 /// What Incus and LXD take where one of the two files is not there: a million ids from a million on. Incus does so,
 /// too, where `newuidmap` or `newgidmap` is not in `PATH` (`shared/idmap`, `NewSetFromSystem`); LXD, and Incus
 /// before, does not look for them (`DefaultIdmapSet`).
-const DEFAULT_RANGE: (u32, u32) = (1_000_000, 1_000_000_000);
+const DEFAULT_RANGE: FirstAndCount = (1_000_000, 1_000_000_000);
 
 /// The map over root's range, as Incus and LXD work it out at the first start.
 pub(super) fn of_root(
@@ -45,8 +45,11 @@ pub(super) fn of_root(
     ranges.over(uids, gids).map_err(Failure::refused)
 }
 
+/// First id and number of ids.
+type FirstAndCount = (u32, u32);
+
 /// Root's range of uids and of gids, from the two files.
-fn of_lines(name: &str) -> Result<((u32, u32), (u32, u32)), Failure> {
+fn of_lines(name: &str) -> Result<(FirstAndCount, FirstAndCount), Failure> {
     let range = |path: &str| {
         let file = subid_source::read(path).map_err(Failure::refused)?;
         let lines = file.lines_for("root", Some(0));
