@@ -7,8 +7,8 @@ use crate::support::daemon::Host;
 use crate::support::docker::REMAPPED;
 use crate::support::engine_host::{EngineHost, Release};
 use crate::support::mounts::{listed, mount, owner, umount};
-use crate::support::need_root;
 use crate::support::volume::check;
+use crate::support::{long, need_root};
 
 #[test]
 fn a_remapped_container_uses_a_mounted_directory_as_a_plain_one_does() {
@@ -96,7 +96,9 @@ const STARTERS: [&str; 7] = [
 #[test]
 fn a_persistent_mount_is_there_before_docker_after_a_reboot() {
     need_root();
-    for release in Release::all() {
+    // What differs between them is systemd's version.
+    let is_asked = |release: &Release| long() || matches!(release, Release::Trixie);
+    for release in Release::all().into_iter().filter(is_asked) {
         let mut host = EngineHost::off(release);
         host.write("/etc/docker/daemon.json", r#"{"userns-remap":"default"}"#);
         host.write("/srv/app/file", "old");
