@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_with_many_owners_takes_no_memory() {
+    fn owners_beyond_the_limit_are_counted_together() {
         let mut all = Stats::default();
         let mut thread = Stats::default();
         for n in 0..MOST_OWNERS as u32 {

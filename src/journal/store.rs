@@ -108,21 +108,20 @@ impl Store {
             .map_err(io::Error::from)
             .and_then(|pin| SourcePath::of(pin.as_fd(), &real, &mounts))
             .map_err(|error| self.io(error))?;
-        let shows_it = |root: &Root| {
-            let tree = SourcePath::of(root.pin.as_fd(), &root.path, &mounts).unwrap_or_default();
-            tree.zip(source.as_ref())
-                .is_some_and(|(tree, source)| tree.holds(source))
-        };
-        match roots
-            .iter()
-            .find(|root| ancestor_ids.contains(&root.ancestor_ids[0]) || shows_it(root))
-        {
-            Some(root) => Err(StoreError::InsideTree {
-                path: self.place.clone(),
-                tree: root.path.clone(),
-            }),
-            None => Ok(()),
+        for root in roots {
+            let tree = SourcePath::of(root.pin.as_fd(), &root.path, &mounts);
+            let tree = tree.map_err(|error| self.io(error))?;
+            let shows_it = tree
+                .zip(source.as_ref())
+                .is_some_and(|(tree, source)| tree.holds(source));
+            if shows_it || ancestor_ids.contains(&root.ancestor_ids[0]) {
+                return Err(StoreError::InsideTree {
+                    path: self.place.clone(),
+                    tree: root.path.clone(),
+                });
+            }
         }
+        Ok(())
     }
 
     /// Makes sure that a directory that was named is there. The default one comes with the first run.

@@ -80,8 +80,7 @@ impl UnmountRequest {
                     source => MountError::Unmount { path, source },
                 }
             })?;
-            left = forget(&target, unit.as_deref()).err();
-            unit = unit.filter(|_| left.is_none());
+            (unit, left) = forget(&target, unit);
         }
         Ok(Unmounted {
             target,
@@ -95,7 +94,7 @@ impl UnmountRequest {
     fn not_mounted(
         &self,
         target: PathBuf,
-        unit: Option<PathBuf>,
+        mut unit: Option<PathBuf>,
         is_mount: bool,
     ) -> Result<Unmounted, MountError> {
         let mounts = mountinfo::of_this_thread().map_err(MountError::io(&target))?;
@@ -112,12 +111,11 @@ impl UnmountRequest {
         }
         let mut left = None;
         if !self.dry_run {
-            unit.as_deref().map_or(Ok(()), unit::remove)?;
-            match (record::remove_of(&target), &unit) {
+            (unit, left) = match forget(&target, unit) {
                 // Nothing was changed.
-                (Err(error), None) => return Err(error),
-                (removed, _) => left = removed.err(),
-            }
+                (None, Some(error)) => return Err(error),
+                done => done,
+            };
         }
         Ok(Unmounted {
             target,
@@ -129,10 +127,13 @@ impl UnmountRequest {
     }
 }
 
-fn forget(target: &Path, unit: Option<&Path>) -> Result<(), MountError> {
-    // First what can fail: the record tells of it then.
-    unit.map_or(Ok(()), unit::remove)?;
-    record::remove_of(target)
+/// Removes the unit, then the record: of the two the first can fail more easily, and the record still tells of it then. Gives the
+/// unit that was removed, and why one of them is still there.
+fn forget(target: &Path, unit: Option<PathBuf>) -> (Option<PathBuf>, Option<MountError>) {
+    match unit.as_deref().map_or(Ok(()), unit::remove) {
+        Ok(()) => (unit, record::remove_of(target).err()),
+        Err(error) => (None, Some(error)),
+    }
 }
 
 /// The path without symlinks. What root may not open is found all the same, and what is gone is where it was.

@@ -9,6 +9,7 @@ use super::{NamedMap, subid};
 use crate::cli::exit::Failure;
 use crate::cli::output::text::shell_word;
 use crate::idmap::IdMap;
+use crate::idmap::notation::NotationError;
 use crate::idmap::notation::oci::OciMaps;
 use crate::idmap::notation::podman::PodmanMaps;
 
@@ -24,36 +25,33 @@ impl NamedMap {
     pub(super) fn take_podman(
         &mut self,
         maps: &PodmanMaps,
-        path: &Path,
+        place: Option<&Path>,
         user: Option<&str>,
         name: &str,
     ) -> Result<(), Failure> {
         let Some(user) = user else {
             // A script may be run by root, whosever it is.
             if maps.is_unit {
-                check_is_of_root(path, name)?;
+                check_is_of_root(place, name)?;
             }
             self.map = maps.of_root().map_err(Failure::refused)?;
             let note = "read as options of root's Podman; for rootless Podman, add --subid USER";
             self.notes.push(note.into());
             return Ok(());
         };
-        let has = subid::rootless(user)?;
-        self.map = maps.of_user(user, &has.map).map_err(Failure::refused)?;
-        self.owners = has.owners;
-        Ok(())
+        self.take_of_user(user, |ranges| maps.of_user(user, ranges))
     }
 
     /// Takes what the runtime is told by the engine of this user, else by root's.
     pub(super) fn take_oci(
         &mut self,
         maps: &OciMaps,
-        path: &Path,
+        place: Option<&Path>,
         user: Option<&str>,
         name: &str,
     ) -> Result<(), Failure> {
         let Some(user) = user else {
-            check_is_of_root(path, name)?;
+            check_is_of_root(place, name)?;
             let map = maps.of_root();
             self.is_hosts = map.is_none();
             self.map = map.unwrap_or_else(IdMap::identity);
@@ -61,8 +59,17 @@ impl NamedMap {
             self.notes.push(note.into());
             return Ok(());
         };
+        self.take_of_user(user, |ranges| maps.of_user(user, ranges))
+    }
+
+    /// Takes a map that is made of the ranges of this user.
+    fn take_of_user(
+        &mut self,
+        user: &str,
+        map_of: impl FnOnce(&IdMap) -> Result<IdMap, NotationError>,
+    ) -> Result<(), Failure> {
         let has = subid::rootless(user)?;
-        self.map = maps.of_user(user, &has.map).map_err(Failure::refused)?;
+        self.map = map_of(&has.map).map_err(Failure::refused)?;
         self.owners = has.owners;
         Ok(())
     }
@@ -72,8 +79,8 @@ impl NamedMap {
 ///
 /// # Errors
 /// It belongs to an account other than root, or is below a directory that does; or it is where units of users are.
-fn check_is_of_root(path: &Path, name: &str) -> Result<(), Failure> {
-    let Some(user) = user_of(path) else {
+fn check_is_of_root(place: Option<&Path>, name: &str) -> Result<(), Failure> {
+    let Some((path, user)) = place.and_then(|path| Some((path, user_of(path)?))) else {
         return Ok(());
     };
     let file = shell_word(path);
@@ -84,9 +91,8 @@ fn check_is_of_root(path: &Path, name: &str) -> Result<(), Failure> {
     )))
 }
 
-/// The account whose file it is, or whose directory it is in. Ids of containers have no account.
+/// The account whose file it is, or whose directory it is in; by the path without symlinks of the file that was read. Ids of containers have no account.
 fn user_of(path: &Path) -> Option<String> {
-    let path = std::fs::canonicalize(path).ok()?;
     let account = |uid: u32| User::from_uid(Uid::from_raw(uid)).ok().flatten();
     if let Some((_, below)) = path.to_str()?.split_once(UNITS_OF_USERS) {
         let uid = below.split('/').next()?.parse().ok();

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,9 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
         true => "standard input".to_string(),
         false => text::path(path),
     };
-    let bytes = bytes(path).map_err(|error| Failure::refused(format!("{name}: {error}")))?;
+    let Content { bytes, place } =
+        content(path).map_err(|error| Failure::refused(format!("{name}: {error}")))?;
+    let place = place.as_deref();
     let described = notation::describe(&bytes, &name).map_err(Failure::refused)?;
     let is_of_engine = matches!(
         described.source,
@@ -77,14 +80,21 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
             }
             None => named.is_hosts = true,
         },
-        NotationSource::Podman(maps) => named.take_podman(&maps, path, user, &name)?,
-        NotationSource::Oci(maps) => named.take_oci(&maps, path, user, &name)?,
+        NotationSource::Podman(maps) => named.take_podman(&maps, place, user, &name)?,
+        NotationSource::Oci(maps) => named.take_oci(&maps, place, user, &name)?,
     }
     Ok(named)
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    let mut bytes = Vec::new();
+/// What was read.
+struct Content {
+    bytes: Vec<u8>,
+    /// Where the file lies that was opened, without symlinks; `None`: standard input.
+    place: Option<PathBuf>,
+}
+
+fn content(path: &Path) -> Result<Content, Unreadable> {
+    let (mut bytes, mut place) = (Vec::new(), None);
     if path == Path::new("-") {
         io::stdin().take(MOST + 1).read_to_end(&mut bytes)?;
     } else {
@@ -96,11 +106,14 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Unreadable> {
         if !file.metadata()?.is_file() {
             return Err(Unreadable::NotRegular);
         }
+        // Of the file itself: its name may be another one's by now.
+        let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        place = Some(std::fs::read_link(link)?);
         file.take(MOST + 1).read_to_end(&mut bytes)?;
     }
     match bytes.len() as u64 > MOST {
         true => Err(Unreadable::TooLarge),
-        false => Ok(bytes),
+        false => Ok(Content { bytes, place }),
     }
 }
 
@@ -118,8 +131,8 @@ fn both_halves(path: &Path, half: RangeMap, name: &str) -> Result<IdMap, Failure
     };
     let other_name = text::path(&other);
     let other =
-        bytes(&other).map_err(|error| Failure::refused(format!("{other_name}: {error}")))?;
-    let other = String::from_utf8_lossy(&other);
+        content(&other).map_err(|error| Failure::refused(format!("{other_name}: {error}")))?;
+    let other = String::from_utf8_lossy(&other.bytes);
     let other = uid_map::parse(&other, &other_name).map_err(Failure::refused)?;
     let (half, is_uids) = own;
     Ok(match is_uids {

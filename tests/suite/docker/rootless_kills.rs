@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use serde_json::Value;
 
 use super::kills::small_host_of_tiny_containers;
+use crate::support::daemon::Host;
 use crate::support::docker::*;
 use crate::support::killed::{Killed, killed_at_any_place};
 use crate::support::rootless::{RootlessUser, USER};
@@ -37,10 +38,7 @@ fn the_way_to_a_rootless_daemon_survives_a_kill_anywhere() {
             .map(|line| without_made_inodes(line))
             .collect()
     };
-    let command = |idshift: &Idshift| {
-        let args = docker_args("migrate", &host);
-        idshift.command([&args[..], &["--rootless", USER]].concat())
-    };
+    let command = |idshift: &Idshift| migration(idshift, &host);
     killed_at_any_place(
         &Killed {
             part: "Docker",
@@ -71,6 +69,21 @@ fn killed_after_chown(command: &Command, n: u64) -> u64 {
     met
 }
 
+const ROLLBACK: [&str; 2] = ["rollback", "latest"];
+
+fn migration(idshift: &Idshift, host: &Host) -> Command {
+    let args = docker_args("migrate", host);
+    idshift.command([&args[..], &["--rootless", USER]].concat())
+}
+
+/// How many owners a whole migration changes; it is undone again.
+fn changes_of_owners(host: &Host) -> u64 {
+    let learning = Idshift::new();
+    let last = killed_after_chown(&migration(&learning, host), 0);
+    learning.run(ROLLBACK).exits(0);
+    last
+}
+
 /// What is given to a user gets its owner by the last such call of the run, and its mode by the next; it is taken away likewise,
 /// by the first.
 #[test]
@@ -79,15 +92,9 @@ fn handing_over_survives_a_kill_between_its_calls() {
     let host = small_host_of_tiny_containers();
     let _user = RootlessUser::beside(&host, "ann:300000:65536\n");
     let state = || snapshot(host.beside());
-    let run = |idshift: &Idshift| {
-        let args = docker_args("migrate", &host);
-        idshift.command([&args[..], &["--rootless", USER]].concat())
-    };
-    let rollback = ["rollback", "latest"];
+    let run = |idshift: &Idshift| migration(idshift, &host);
     let start = state();
-    let learning = Idshift::new();
-    let last = killed_after_chown(&run(&learning), 0);
-    learning.run(rollback).exits(0);
+    let last = changes_of_owners(&host);
     same(&start, &state(), "undone");
     for (what, is_killed, is_resumed, is_rollback_killed) in [
         ("resumed", true, true, false),
@@ -102,9 +109,9 @@ fn handing_over_survives_a_kill_between_its_calls() {
             idshift.run(["resume", "latest"]).exits(0);
         }
         if is_rollback_killed {
-            killed_after_chown(&idshift.command(rollback), 1);
+            killed_after_chown(&idshift.command(ROLLBACK), 1);
         }
-        idshift.run(rollback).exits(0);
+        idshift.run(ROLLBACK).exits(0);
         same(&start, &state(), what);
     }
 }
@@ -117,15 +124,9 @@ fn what_was_handed_over_is_not_taken_back_without_a_mark() {
     let host = small_host_of_tiny_containers();
     let _user = RootlessUser::beside(&host, "ann:300000:65536\n");
     let state = || snapshot(host.beside());
-    let run = |idshift: &Idshift| {
-        let args = docker_args("migrate", &host);
-        idshift.command([&args[..], &["--rootless", USER]].concat())
-    };
-    let rollback = ["rollback", "latest"];
+    let run = |idshift: &Idshift| migration(idshift, &host);
     let start = state();
-    let learning = Idshift::new();
-    let last = killed_after_chown(&run(&learning), 0);
-    learning.run(rollback).exits(0);
+    let last = changes_of_owners(&host);
     same(&start, &state(), "undone");
     let idshift = Idshift::new();
     let mut owners = 0;
@@ -148,6 +149,6 @@ fn what_was_handed_over_is_not_taken_back_without_a_mark() {
     });
     assert_eq!(failed.code, Some(5), "{failed}");
     failed.says("idshift rollback");
-    idshift.run(rollback).exits(0);
+    idshift.run(ROLLBACK).exits(0);
     same(&start, &state(), "undone when it could be");
 }

@@ -5,3 +5,4 @@ mod kills;
 mod power;
 mod random_kills;
 mod signals;
+mod undone_without_mark;
